@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that the other jobs need.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+	cat <<EOF
+usage: ./build.sh deps
+
+Installs what is missing of the packages in scripts/packages, with apt-get,
+as root or through sudo. Without either, or on another system, it prints what
+to install and exits with 2.
+EOF
+}
+
+missing_packages() {
+	local name
+	grep -v '^#' "$TOP/scripts/packages" | while read -r name; do
+		dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null |
+			grep -qx installed || echo "$name"
+	done
+}
+
+# Prints the prefix that makes a command run as root; fails without one.
+as_root() {
+	[ "$(id -u)" -ne 0 ] || return 0
+	command -v sudo >/dev/null || return 1
+	sudo -n true 2>/dev/null || [ -t 0 ] || return 1
+	echo sudo
+}
+
+main() {
+	case ${1:-} in -h | --help) usage; return ;; '') ;; *) die2 "deps takes no '$1'" ;; esac
+	local missing root line start=$SECONDS
+	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+		die2 "this is not Debian: install the equivalents of: $(grep -v '^#' "$TOP/scripts/packages" | tr '\n' ' ')"
+	missing=$(missing_packages | tr '\n' ' ')
+	if [ -z "$missing" ]; then
+		say "deps: all packages are installed"
+		return
+	fi
+	line="apt-get install -y --no-install-recommends ${missing% }"
+	root=$(as_root) || die2 "packages are missing, and this is neither root nor sudo. Run as root: $line"
+	step "deps: $line"
+	# shellcheck disable=SC2086 # both are lists of words
+	{
+		logged "$BUILD/log/apt-update.log" $root apt-get update ||
+			warn "apt-get update failed, trying with the lists that are here"
+		DEBIAN_FRONTEND=noninteractive logged "$BUILD/log/apt-install.log" \
+			$root env DEBIAN_FRONTEND=noninteractive $line ||
+			die2 "packages could not be installed (above; all of it in build/log/apt-install.log). With a network, run as root: $line"
+	}
+	say "deps: done in $(elapsed "$start")"
+}
+
+main "$@"

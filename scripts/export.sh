@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Writes patches/, series and the files of the series from linux/.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/series.sh
+. "$TOP/scripts/series.sh"
+
+OUT=$BUILD/export
+
+usage() {
+	cat <<EOF
+usage: ./build.sh export [--check]
+
+Writes, from the commits of linux/:
+  patches/              one numbered patch a commit (git format-patch)
+  series                quilt's list of them, with a banner for each part
+  MAINTAINERS.snippet   what the series adds to MAINTAINERS
+  and each file that the series adds, at its kernel path
+The end of each part is the branch part/NAME in linux/ (git rebase moves it);
+to begin a new part: git -C linux branch part/NAME, NAME one of: $PARTS.
+--check writes nothing and fails when something would change.
+EOF
+}
+
+write_patches() {
+	# What a user configured for their own patches must not show in these.
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null lgit format-patch -q \
+		--base=base --zero-commit --no-signature --abbrev=12 --no-renames \
+		--diff-algorithm=myers -o "$OUT/patches" base..HEAD
+}
+
+banner() { # PART
+	case $1 in
+	fixes) echo "mprotect's lost end, the failed start, a synchronize that waits" ;;
+	tests) echo "test module and kselftests of what mainline promises today" ;;
+	rules) echo "exact unwinding of failed starts, registration rules" ;;
+	teardown) echo "call_srcu, unregister_no_release and their users" ;;
+	tracking) echo "pins, active ranges, range queries" ;;
+	docs) echo "documentation" ;;
+	esac
+}
+
+write_series() {
+	local part n=0 commit number
+	echo "# Apply to $(lgit log -1 --format=%s base) with quilt, or with git am in this order."
+	for part in $PARTS; do
+		[ -n "$(part_commits "$part")" ] || continue
+		printf '\n# part: %s - %s\n' "$part" "$(banner "$part")"
+		for commit in $(part_commits "$part"); do
+			n=$((n + 1))
+			number=$(printf '%04d' "$n")
+			[ -n "$commit" ] && (cd "$OUT/patches" && ls "$number"-*.patch)
+		done
+	done
+}
+
+added_files() { lgit diff --no-renames --diff-filter=A --name-only base HEAD; }
+
+write_added_files() {
+	added_files | while read -r file; do
+		mkdir -p "$OUT/files/$(dirname "$file")"
+		lgit show "HEAD:$file" >"$OUT/files/$file"
+		[ "$(lgit ls-tree HEAD "$file" | cut -d' ' -f1)" != 100755 ] || chmod +x "$OUT/files/$file"
+	done
+}
+
+write_snippet() {
+	lgit diff base HEAD -- MAINTAINERS | sed -n 's/^+\([^+]\)/\1/p'
+}
+
+# The files that the patches in the repository add, as they are now.
+files_of_old_patches() {
+	cat "$TOP"/patches/*.patch 2>/dev/null |
+		awk '/^diff --git /{ new = 0 } /^new file mode/ { new = 1 }
+			/^\+\+\+ b\// && new { print substr($2, 3) }'
+}
+
+generate() {
+	rm -rf "$OUT"
+	mkdir -p "$OUT/patches" "$OUT/files"
+	if [ "$(lgit rev-list --count base..HEAD)" -gt 0 ]; then
+		[ -n "$(last_part)" ] || die "no commit of linux/ belongs to a part: git -C linux branch part/fixes"
+		write_patches
+	fi
+	write_series >"$OUT/series"
+	[ "$(series_count)" -eq "$(lgit rev-list --count base..HEAD)" ] ||
+		die "the part/ branches of linux/ do not follow each other: git -C linux log --oneline --decorate base..HEAD shows where they are"
+	write_added_files
+	write_snippet >"$OUT/MAINTAINERS.snippet"
+}
+
+series_count() { grep -c '^[0-9]' "$OUT/series" || true; }
+
+# Prints what in the repository differs from linux/.
+differences() {
+	local file
+	diff -rq "$OUT/patches" "$TOP/patches" 2>&1 || true
+	for file in series MAINTAINERS.snippet; do
+		cmp -s "$OUT/$file" "$TOP/$file" || echo "$file differs"
+	done
+	added_files | while read -r file; do
+		cmp -s "$OUT/files/$file" "$TOP/$file" || echo "$file differs"
+		[ ! -x "$OUT/files/$file" ] || [ -x "$TOP/$file" ] || echo "$file is not executable"
+	done
+	files_of_old_patches | while read -r file; do
+		[ -e "$OUT/files/$file" ] || [ ! -e "$TOP/$file" ] || echo "$file is no longer in the series"
+	done
+}
+
+install_export() {
+	local file
+	files_of_old_patches | while read -r file; do
+		[ -e "$OUT/files/$file" ] || rm -f "${TOP:?}/$file"
+	done
+	mkdir -p "$TOP/patches"
+	rsync -rc --delete --include='*.patch' --exclude='*' "$OUT/patches/" "$TOP/patches/"
+	rsync -rpc "$OUT/files/" "$TOP/"
+	rsync -c "$OUT/series" "$OUT/MAINTAINERS.snippet" "$TOP/"
+}
+
+main() {
+	local check=
+	case ${1:-} in -h | --help) usage; return ;; --check) check=1 ;; '') ;; *) die2 "export takes no '$1'" ;; esac
+	need_tree
+	[ "$(lgit rev-parse --abbrev-ref HEAD)" = series ] || die "linux/ is not on its branch series (a rebase under way?): git -C linux status"
+	! is_dirty || die "linux/ has uncommitted changes: commit them (git -C linux commit --fixup COMMIT, then rebase -i --autosquash base)"
+	generate
+	if [ -n "$check" ]; then
+		[ -z "$(differences)" ] || { differences >&2; die "patches/ and linux/ differ: run ./build.sh export"; }
+		say "export: patches/ and linux/ agree"
+		return
+	fi
+	if [ -z "$check" ] && [ -e "$LINUX_TREE/.git/exported" ] && patches_changed &&
+		[ "$(exported_head)" != "$(lgit rev-parse HEAD)" ]; then
+		warn "patches/ changed too since linux/ was made; git has the old ones"
+	fi
+	install_export
+	remember_export
+	say "export: $(series_count) patches, $(added_files | wc -l) files of the series"
+}
+
+main "$@"

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Gets the base kernel into build/base: Debian's package, or a checkout.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+BASE=$BUILD/base
+
+usage() {
+	cat <<EOF
+usage: ./build.sh [--linux DIR] fetch
+
+Gets Debian's package $BASE_PACKAGE ($BASE_SUITE) into build/base. Its source
+list and state are kept there too: apt's own configuration is not touched, the
+mirror is taken from it. With --linux DIR (or LINUX=DIR) the base is that
+checkout instead; it is only read, and has to be clean.
+EOF
+}
+
+# The mirror of the suites that apt already uses for Debian's main archive.
+mirror() {
+	apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
+		awk '$2 == "Debian" && $1 !~ /security/ { print $1; exit }'
+}
+
+apt_in_base() { # TOOL ARGUMENT...
+	local tool=$1
+	shift
+	"$tool" -o Dir::Etc::SourceList="$BASE/apt/sources.list" \
+		-o Dir::Etc::SourceParts=/dev/null \
+		-o Dir::State="$BASE/apt/state" \
+		-o Dir::State::status=/var/lib/dpkg/status \
+		-o Dir::Cache="$BASE/apt/cache" \
+		-o APT::Sandbox::User=root "$@"
+}
+
+fetch_package() {
+	local site start=$SECONDS deb
+	deb=$(ls "$BASE"/"$BASE_PACKAGE"_*.deb 2>/dev/null | tail -n 1 || true)
+	if [ -n "$deb" ]; then
+		say "fetch: ${deb##*/} is here"
+		return
+	fi
+	command -v apt-get >/dev/null ||
+		die2 "no apt-get here: give a Linux $BASE_SERIES checkout with --linux DIR"
+	need_space 1 "the base kernel"
+	site=$(mirror)
+	[ -n "$site" ] || die2 "apt knows no Debian mirror (run apt-get update once), or give a checkout with --linux DIR"
+	step "fetch: $BASE_PACKAGE from $BASE_SUITE"
+	rm -rf "$BASE/apt" "$BASE/part"
+	mkdir -p "$BASE"/apt/{state/lists/partial,cache/archives/partial} "$BASE/part"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $BASE_SUITE main" \
+		>"$BASE/apt/sources.list"
+	logged "$BUILD/log/fetch.log" apt_in_base apt-get update ||
+		die2 "the list of $BASE_SUITE cannot be read: no network? Try again, or give a checkout with --linux DIR"
+	grep -E '^(W|E): ' "$BUILD/log/fetch.log" >&2 || true
+	(cd "$BASE/part" && logged "$BUILD/log/fetch.log" apt_in_base apt-get download "$BASE_PACKAGE") ||
+		die2 "$BASE_PACKAGE cannot be had from $BASE_SUITE (no network, or the package is gone): give a Linux $BASE_SERIES checkout with --linux DIR"
+	mv "$BASE/part"/*.deb "$BASE/"
+	rmdir "$BASE/part"
+	say "fetch: $(cd "$BASE" && ls ./*.deb | tail -n 1) in $(elapsed "$start")"
+}
+
+# A checkout is never written to, so whatever is wrong with it is for its
+# owner to mend.
+check_checkout() {
+	[ -f "$LINUX/Makefile" ] && [ -f "$LINUX/mm/mmu_notifier.c" ] && [ -f "$LINUX/Kbuild" ] ||
+		die2 "$LINUX is not a Linux source tree"
+	if git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
+		[ "$(git -C "$LINUX" rev-parse --show-toplevel)" = "$LINUX" ] ||
+			die2 "$LINUX is inside a git tree, not its top"
+		[ -z "$(git -C "$LINUX" --no-optional-locks status --porcelain --untracked-files=no)" ] ||
+			die2 "$LINUX has uncommitted changes: commit or stash them there first"
+	elif [ -e "$LINUX/.config" ] || [ -d "$LINUX/include/generated" ]; then
+		die2 "$LINUX was built in: run make mrproper there first"
+	fi
+	case $(make -s --no-print-directory -C "$LINUX" kernelversion 2>/dev/null) in
+	"$BASE_SERIES" | "$BASE_SERIES".* | "$BASE_SERIES"-*) ;;
+	*) warn "$LINUX is Linux $(make -s --no-print-directory -C "$LINUX" kernelversion 2>/dev/null || echo '?'), the series is written for $BASE_SERIES: trying it" ;;
+	esac
+	say "fetch: the base is $LINUX (read only)"
+}
+
+main() {
+	case ${1:-} in -h | --help) usage; return ;; '') ;; *) die2 "fetch takes no '$1'" ;; esac
+	mkdir -p "$BASE"
+	if [ -n "$LINUX" ]; then
+		check_checkout
+	else
+		fetch_package
+	fi
+}
+
+main "$@"

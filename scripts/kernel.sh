@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Builds a kernel, its modules and the kselftests, out of tree.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/series.sh
+. "$TOP/scripts/series.sh"
+
+VARIANT=series
+
+usage() {
+	cat <<EOF
+usage: ./build.sh kernel [--variant series|base] [CONFIG]
+
+Builds linux/ as it is, uncommitted changes included, in build/kernel, with
+the configuration CONFIG ($(list_configs); now $CONFIG) for $ARCH. The variant
+"base" is the base kernel with the part "tests" alone. Objects, modules and
+kselftests are built incrementally; the logs are in build/log.
+EOF
+}
+
+fragments() {
+	printf '%s\n' "$HARNESS/kconfig/guest.config" "$HARNESS/kconfig/mm.config" \
+		"$HARNESS/kconfig/arch/$ARCH.config" "$HARNESS/kconfig/configs/$CONFIG.config"
+}
+
+# gcc 8 and later build v7.3; an older one fails late and obscurely.
+check_compiler() {
+	local have want
+	command -v gcc >/dev/null || die2 "there is no gcc: run ./build.sh deps"
+	have=$(gcc -dumpfullversion)
+	want=$("$SRC/scripts/min-tool-version.sh" gcc)
+	[ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
+		die2 "gcc $have is too old for this kernel, it needs $want: install a newer gcc"
+}
+
+# Moves build/src to what is to be built, touching only what differs.
+check_out() { # COMMIT
+	lgit worktree prune
+	if [ ! -e "$SRC/.git" ]; then
+		need_space 6 "the kernel's source and objects"
+		rm -rf "$SRC"
+		lgit worktree add -q --detach "$SRC" "$1"
+	elif [ "$(git -C "$SRC" rev-parse HEAD)" != "$1" ] || [ -n "$(git -C "$SRC" status --porcelain -uno)" ]; then
+		rm -f "$(git -C "$SRC" rev-parse --git-dir)/index.lock"
+		git -C "$SRC" checkout -q -f --detach "$1"
+	fi
+}
+
+configure() {
+	local line key lost=
+	fragments | xargs cat >"$OUT/fragments"
+	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig || return 1
+	kmake olddefconfig || return 1
+	while read -r line; do
+		case $line in
+		CONFIG_*=n)
+			key=${line%=n}
+			! grep -q "^$key=" "$OUT/.config" || lost+=" $line"
+			;;
+		CONFIG_*) grep -qxF "$line" "$OUT/.config" || lost+=" $line" ;;
+		esac
+	done <"$OUT/fragments"
+	[ -z "$lost" ] ||
+		die "options that did not survive olddefconfig:$lost. Give what they depend on in $HARNESS/kconfig"
+}
+
+kmake() { make -s -C "$SRC" O="$OUT" ARCH="$ARCH" "$@" 9>&-; }
+
+# make with its output in a log, and how far it is.
+build() {
+	local log=$BUILD/log/kernel-$ARCH-$CONFIG.log total start=$SECONDS pid last=$SECONDS
+	total=$(cat "$OUT/.objects" 2>/dev/null || echo '?')
+	make -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" bzImage modules >"$log" 2>&1 9>&- &
+	pid=$!
+	# shellcheck disable=SC2064 # now, not then
+	trap "kill $pid 2>/dev/null; exit 130" INT TERM
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 1
+		progress "$log" "$total" "$start" "$last" && last=$SECONDS
+	done
+	trap - INT TERM
+	[ ! -t 1 ] || printf '\n'
+	if ! wait "$pid"; then
+		grep -E -m 5 -A 6 'error:|Error [0-9]|No space left' "$log" >&2 || tail -n 20 "$log" >&2
+		die "the kernel did not build: the log is ${log#"$TOP/"}"
+	fi
+	if grep -q 'warning:' "$log"; then
+		grep -A 4 'warning:' "$log" | head -n 20 >&2
+		die "the kernel built with warnings: the log is ${log#"$TOP/"}"
+	fi
+	[ "$(objects "$log")" -lt 1000 ] || objects "$log" >"$OUT/.objects"
+	say "kernel: $(objects "$log") objects in $(elapsed "$start")"
+}
+
+objects() { grep -cE '^  (CC|AS|LD|AR|HOSTCC|HOSTLD)' "$1" || true; }
+
+# On a terminal one line that changes; elsewhere one every 30 s.
+progress() { # LOG TOTAL START LAST
+	if [ -t 1 ]; then
+		printf '\rkernel: %s/%s objects, %s ' "$(objects "$1")" "$2" "$(elapsed "$3")"
+	elif [ $((SECONDS - $4)) -ge 30 ]; then
+		say "kernel: $(objects "$1")/$2 objects, $(elapsed "$3")"
+	else
+		return 1
+	fi
+}
+
+# The kselftests of mm as a user installs them, and the modules.
+install_image() {
+	local image
+	image=$(image_dir "$VARIANT")
+	rm -rf "$image"
+	mkdir -p "$image"
+	cp "$OUT/arch/x86/boot/bzImage" "$image/kernel"
+	logged "$BUILD/log/modules.log" kmake INSTALL_MOD_PATH="$image" INSTALL_MOD_STRIP=1 modules_install ||
+		die "the modules could not be installed: build/log/modules.log"
+	logged "$BUILD/log/kselftest.log" kmake -j"$JOBS" TARGETS=mm SKIP_TARGETS= \
+		KSFT_INSTALL_PATH="$image/kselftest" FORCE_TARGETS=1 kselftest-install ||
+		die "the kselftests did not build: build/log/kselftest.log"
+	[ -x "$image/kselftest/mm/mmu_notifier" ] ||
+		die "the kselftests built, but without mm/mmu_notifier: build/log/kselftest.log"
+	printf '%s\n' "$COMMIT" >"$image/commit"
+}
+
+main() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-h | --help) usage; return ;;
+		--variant) VARIANT=${2:-}; shift ;;
+		-*) die2 "kernel takes no '$1'; see ./build.sh kernel --help" ;;
+		*) set_option config "$1" ;;
+		esac
+		shift
+	done
+	need_tree
+	OUT=$(out_dir)
+	case $VARIANT in
+	series) COMMIT=$(series_commit) ;;
+	base) COMMIT=$(commit_of_parts tests) ;;
+	*) die2 "--variant $VARIANT: there is only: series base" ;;
+	esac
+	if [ "$(cat "$(image_dir "$VARIANT")/commit" 2>/dev/null)" = "$COMMIT" ] &&
+		fragments | xargs cat | cmp -s - "$OUT/fragments"; then
+		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
+		return
+	fi
+	mkdir -p "$OUT" "$BUILD/log"
+	local start=$SECONDS
+	step "kernel: $ARCH $CONFIG, $VARIANT, $JOBS jobs"
+	check_out "$COMMIT" || die "build/src could not be moved to what is to be built (above)"
+	check_compiler
+	configure || die "the kernel could not be configured (above)"
+	build
+	install_image
+	say "kernel: $VARIANT is in ${OUT#"$TOP/"} and $(image_dir "$VARIANT" | sed "s|$TOP/||"), $(elapsed "$start") in all"
+}
+
+main "$@"

@@ -1,0 +1,129 @@
+# shellcheck shell=bash
+# What every job shares: paths, options, messages, progress and the lock.
+# Sourced, never run.
+# shellcheck disable=SC2034 # read by the scripts that source this file
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$TOP/build
+LINUX_TREE=$TOP/linux
+HARNESS=$TOP/tools/testing/harness
+# The tree that kernels are built from: a git worktree of linux/, moved from
+# commit to commit so that only what differs is compiled again.
+SRC=$BUILD/src
+# What the series is written for: Debian's package and the version it holds.
+BASE_PACKAGE=linux-source-7.3
+BASE_SUITE=trixie-backports
+BASE_SERIES=7.3
+PARTS="fixes tests rules teardown tracking docs"
+
+JOBS=${JOBS:-$(nproc)}
+CONFIG=${CONFIG:-debug}
+ARCH=${ARCH:-x86_64}
+ACCEL=${ACCEL:-auto}
+LINUX=${LINUX:-}
+export JOBS CONFIG ARCH ACCEL LINUX
+export LC_ALL=C.UTF-8
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+	RED=$'\e[31m' GREEN=$'\e[32m' BOLD=$'\e[1m' OFF=$'\e[0m'
+else
+	RED='' GREEN='' BOLD='' OFF=''
+fi
+
+say() { printf '%s\n' "$*"; }
+step() { printf '%s== %s%s\n' "$BOLD" "$*" "$OFF"; }
+warn() { printf '%swarning:%s %s\n' "$RED" "$OFF" "$*" >&2; }
+die() { printf '%serror:%s %s\n' "$RED" "$OFF" "$*" >&2; exit 1; }
+die2() { printf '%serror:%s %s\n' "$RED" "$OFF" "$*" >&2; exit 2; }
+
+# minutes:seconds since $1 (a value of $SECONDS)
+elapsed() { printf '%d:%02d' $(((SECONDS - $1) / 60)) $(((SECONDS - $1) % 60)); }
+
+list_configs() {
+	local f out=''
+	for f in "$HARNESS"/kconfig/configs/*.config; do
+		f=${f##*/}
+		out+=" ${f%.config}"
+	done
+	printf '%s' "${out# }"
+}
+
+list_archs() {
+	local f out=''
+	for f in "$HARNESS"/kconfig/arch/*.config; do
+		f=${f##*/}
+		out+=" ${f%.config}"
+	done
+	printf '%s' "${out# }"
+}
+
+set_option() {
+	case $1 in
+	jobs)
+		[[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "--jobs $2: not a number above 0"
+		JOBS=$2
+		;;
+	config)
+		[ -f "$HARNESS/kconfig/configs/$2.config" ] ||
+			die2 "--config $2: there is only: $(list_configs)"
+		CONFIG=$2
+		;;
+	arch)
+		[ -f "$HARNESS/kconfig/arch/$2.config" ] ||
+			die2 "--arch $2: there is only: $(list_archs)"
+		ARCH=$2
+		;;
+	accel)
+		case $2 in auto | kvm | tcg) ACCEL=$2 ;;
+		*) die2 "--accel $2: there is only: auto kvm tcg" ;; esac
+		;;
+	linux)
+		[ -d "$2" ] || die2 "--linux $2: no such folder"
+		LINUX=$(cd "$2" && pwd)
+		;;
+	esac
+}
+
+# One run at a time: two would build in the same folders. The descriptor is
+# inherited by the jobs, and closed for what may outlive them.
+take_lock() {
+	mkdir -p "$BUILD" || die "cannot make $BUILD"
+	exec 9>>"$BUILD/.lock"
+	flock -n 9 || die2 "another ./build.sh is using $BUILD (pid $(cat "$BUILD/.lock.pid" 2>/dev/null || echo '?')): wait until it ends, or end it"
+	echo $$ >"$BUILD/.lock.pid"
+}
+
+need_space() { # GIB WHAT
+	local free
+	free=$(df -Pk "$BUILD" | awk 'NR==2 { print int($4 / 1048576) }')
+	[ "$free" -ge "$1" ] ||
+		die2 "$2 needs about $1 GiB in $BUILD, $free GiB are free: make room, or put $BUILD on another disk with a symbolic link"
+}
+
+lgit() { git -C "$LINUX_TREE" "$@"; }
+
+need_tree() {
+	[ -d "$LINUX_TREE/.git" ] || die2 "there is no linux/ yet: run ./build.sh tree"
+}
+
+# Runs a command with its output in a file; on failure shows the end of it.
+logged() { # LOGFILE COMMAND...
+	local log=$1
+	shift
+	mkdir -p "${log%/*}"
+	if ! "$@" >"$log" 2>&1 9>&-; then
+		tail -n 20 "$log" >&2
+		return 1
+	fi
+}
+
+out_dir() { printf '%s/kernel/%s-%s' "$BUILD" "$ARCH" "$CONFIG"; }
+image_dir() { printf '%s/image/%s-%s-%s' "$BUILD" "$ARCH" "$CONFIG" "$1"; }
+
+# The patches of one part, or of the series, in order.
+series_patches() { # [PART]
+	awk -v want="${1:-}" '
+		/^# part: / { part = $3; next }
+		/^#/ || NF == 0 { next }
+		want == "" || want == part { print $1 }' "$TOP/series"
+}

@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# Starts QEMU and waits for it. Sourced, never run.
+
+GUEST_CPUS=2
+
+qemu_command() { # ACCEL KERNEL INITRAMFS APPEND RESULTS
+	local cpu=max
+	QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+		-machine q35 -cpu "$cpu" -m 1024 -smp "$GUEST_CPUS,sockets=$GUEST_CPUS"
+		-object memory-backend-ram,id=m0,size=512M -numa node,memdev=m0,cpus=0
+		-object memory-backend-ram,id=m1,size=512M -numa node,memdev=m1,cpus=1
+		-device virtio-serial-pci
+		-chardev "file,id=results,path=$5"
+		-device virtserialport,chardev=results,name=results
+		-kernel "$2" -initrd "$3"
+		-append "console=ttyS0 panic=-1 oops=panic hung_task_panic=1 softlockup_panic=1 brd.rd_size=65536 $4")
+	case $1 in
+	kvm) QEMU+=(-accel kvm) ;;
+	tcg) QEMU+=(-accel tcg) ;;
+	esac
+}
+
+# kvm or tcg. /dev/kvm that opens proves nothing: on some machines the guest
+# hangs. A boot that ends within the limit does, and the answer is kept.
+choose_accel() { # KERNEL INITRAMFS
+	local answer=$BUILD/accel
+	case $ACCEL in kvm | tcg) printf '%s' "$ACCEL"; return ;; esac
+	if [ ! -w /dev/kvm ]; then
+		printf tcg
+		return
+	fi
+	if [ ! -e "$answer" ]; then
+		qemu_command kvm "$1" "$2" "quiet rdinit=/bin/true panic=-1" /dev/null
+		# /bin/true as init ends at once, with a panic: a reboot, a good exit.
+		if timeout -k 1 20 "${QEMU[@]}" -serial none >/dev/null 2>&1 9>&-; then
+			echo kvm >"$answer"
+		else
+			echo tcg >"$answer"
+		fi
+	fi
+	cat "$answer"
+}
+
+# How much longer things take than with KVM.
+time_scale() { case $1 in kvm) echo 1 ;; *) echo 5 ;; esac; }

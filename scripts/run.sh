@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Boots the built kernel with the kselftests and gives a verdict.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/initramfs.sh
+. "$TOP/scripts/initramfs.sh"
+# shellcheck source=scripts/qemu.sh
+. "$TOP/scripts/qemu.sh"
+# shellcheck source=scripts/verdict.sh
+. "$TOP/scripts/verdict.sh"
+
+VARIANT=series
+PLAN=kselftest
+NAME=
+APPEND=
+LIMIT=60
+FAILURES=
+SPLATS=
+MODE=test
+ARGUMENTS=smoke
+
+usage() {
+	cat <<EOF
+usage: ./build.sh run [OPTION...] [-- TEST...]
+
+Boots the kernel that ./build.sh kernel built, with an initramfs, and runs the
+kselftests; with TEST (fixture.test or test) only those.
+
+  --variant V    series (default) or base
+  --append LINE  more for the kernel command line
+  --limit S      seconds before the guest counts as hung (default $LIMIT, with
+                 KVM; $(time_scale tcg) times that without)
+  --plan P       what the guest does: kselftest, misuse (the tests that make the
+                 kernel warn), or one of the runner's own tests: warn, oops,
+                 hang, short, skip, silent
+  --name N       name of the run's folder in build/run
+  --failures F   pass when exactly the tests named in the file F fail
+  --splats F     pass when the console shows each expression of the file F,
+                 and nothing else that is bad
+  --shell        a prompt in the guest instead of tests
+  --gdb          wait for a debugger on port 1234, without a time limit
+
+The verdict is FAIL until the guest's own channel says that every planned test
+passed, QEMU has ended by itself and the console is clean.
+EOF
+}
+
+stop_qemu() {
+	[ -z "${QEMU_PID:-}" ] || kill -KILL "$QEMU_PID" 2>/dev/null || true
+	[ -z "${TAIL_PID:-}" ] || kill "$TAIL_PID" 2>/dev/null || true
+}
+
+# Sets QEMU_STATUS: its exit status, or "hung".
+run_guest() { # LIMIT
+	local start=$SECONDS
+	: >"$DIR/console"
+	"${QEMU[@]}" -serial "file:$DIR/console" >"$DIR/qemu.log" 2>&1 9>&- </dev/null &
+	QEMU_PID=$!
+	trap 'stop_qemu; exit 130' INT TERM
+	tail -n +1 -F --pid="$QEMU_PID" -s 0.2 "$DIR/results" 2>/dev/null 9>&- |
+		grep --line-buffered -vE 'RUN  |    OK  ' &
+	TAIL_PID=$!
+	while kill -0 "$QEMU_PID" 2>/dev/null; do
+		if [ "$1" -gt 0 ] && [ $((SECONDS - start)) -ge "$1" ]; then
+			kill -KILL "$QEMU_PID" 2>/dev/null || true
+			wait "$QEMU_PID" 2>/dev/null || true
+			QEMU_STATUS=hung
+			break
+		fi
+		sleep 0.2
+	done
+	if [ -z "$QEMU_STATUS" ]; then
+		QEMU_STATUS=0
+		wait "$QEMU_PID" || QEMU_STATUS=$?
+	fi
+	wait "$TAIL_PID" 2>/dev/null || true
+	trap - INT TERM
+}
+
+write_plan() {
+	local test list=
+	for test in "$@"; do
+		case $test in *[!A-Za-z0-9_.]*) die2 "'$test' is not the name of a test" ;; esac
+		list+=" -t ${test##*.}"
+	done
+	case $PLAN in
+	misuse) printf 'PLAN=script\nARGUMENTS="misuse%s"\n' "$list" ;;
+	kselftest)
+		if [ -n "$list" ]; then
+			printf 'PLAN=script\nARGUMENTS="smoke%s"\n' "$list"
+		else
+			printf 'PLAN=kselftest\n'
+		fi
+		;;
+	*) printf 'PLAN=%s\n' "$PLAN" ;;
+	esac >"$DIR/plan"
+}
+
+parse() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-h | --help) usage; exit ;;
+		--shell) MODE=shell PLAN=shell ;;
+		--gdb) MODE=gdb ;;
+		--variant | --append | --limit | --plan | --name | --failures | --splats)
+			[ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"
+			case $1 in
+			--variant) VARIANT=$2 ;;
+			--append) APPEND=$2 ;;
+			--limit) LIMIT=$2 ;;
+			--plan) PLAN=$2 ;;
+			--name) NAME=$2 ;;
+			--failures) FAILURES=$2 ;;
+			--splats) SPLATS=$2 ;;
+			esac
+			shift
+			;;
+		--) shift; TESTS=("$@"); return ;;
+		*) die2 "run takes no '$1'; see ./build.sh run --help" ;;
+		esac
+		shift
+	done
+}
+
+main() {
+	TESTS=() QEMU_STATUS=
+	parse "$@"
+	local image accel start=$SECONDS limit
+	command -v qemu-system-x86_64 >/dev/null || die2 "there is no qemu-system-x86_64: run ./build.sh deps"
+	image=$(image_dir "$VARIANT")
+	[ -e "$image/commit" ] || die2 "there is no $VARIANT kernel for $ARCH $CONFIG: run ./build.sh kernel --variant $VARIANT"
+	DIR=$BUILD/run/${NAME:-$VARIANT}
+	rm -rf "$DIR"
+	mkdir -p "$DIR"
+	echo "not ok - the guest did not run" >"$DIR/results"
+	write_plan "${TESTS[@]}"
+	make_initramfs "$image" "$DIR/plan" "$DIR/initramfs" || die "the initramfs could not be made (disk full?)"
+	accel=$(choose_accel "$image/kernel" "$DIR/initramfs")
+	qemu_command "$accel" "$image/kernel" "$DIR/initramfs" "$APPEND" "$DIR/results"
+	printf '%q ' "${QEMU[@]}" >"$DIR/command"
+
+	if [ "$MODE" = shell ]; then
+		"${QEMU[@]}" -serial mon:stdio 9>&-
+		return
+	fi
+	limit=$((LIMIT * $(time_scale "$accel")))
+	if [ "$MODE" = gdb ]; then
+		QEMU+=(-s -S)
+		limit=0
+		say "run: waiting for: gdb $(out_dir)/vmlinux -ex 'target remote :1234'"
+	fi
+	step "run: ${NAME:-$VARIANT}: $VARIANT $ARCH $CONFIG on $accel, limit ${limit}s${APPEND:+, $APPEND}"
+	run_guest "$limit"
+	verdict "$(elapsed "$start")"
+}
+
+main "$@"

@@ -1,0 +1,81 @@
+# shellcheck shell=bash
+# What linux/ and patches/ know of each other. Sourced, never run.
+
+# git am that never needs an identity and gives the same commits every time.
+am() { # DIR PATCH
+	git -C "$1" -c user.name="$(git config user.name || echo nobody)" \
+		-c user.email="$(git config user.email || echo nobody@localhost)" \
+		-c core.hooksPath=/dev/null -c commit.gpgSign=false \
+		am -q --committer-date-is-author-date --whitespace=error-all "$2"
+}
+
+patches_hash() {
+	(cd "$TOP" && cat series patches/*.patch 2>/dev/null || true) | sha1sum | cut -d' ' -f1
+}
+
+remember_export() {
+	printf '%s %s\n' "$(lgit rev-parse HEAD)" "$(patches_hash)" >"$LINUX_TREE/.git/exported"
+}
+
+exported_head() { cut -d' ' -f1 "$LINUX_TREE/.git/exported" 2>/dev/null || true; }
+
+patches_changed() {
+	[ "$(cut -d' ' -f2 "$LINUX_TREE/.git/exported" 2>/dev/null || true)" != "$(patches_hash)" ]
+}
+
+is_dirty() { [ -n "$(lgit status --porcelain)" ]; }
+
+has_unexported_work() {
+	[ "$(lgit rev-parse HEAD)" != "$(exported_head)" ] || is_dirty
+}
+
+# The commit that is to be built: HEAD, with uncommitted changes if there are.
+series_commit() {
+	local commit
+	[ -z "$(lgit ls-files --others --exclude-standard)" ] ||
+		warn "linux/ has files that git does not know: git add them, or they are not built"
+	commit=$(lgit -c user.name=x -c user.email=x@localhost stash create)
+	printf '%s\n' "${commit:-$(lgit rev-parse HEAD)}"
+}
+
+# base with the patches of some parts, as a commit, without a work tree.
+commit_of_parts() { # PART...
+	local index=$BUILD/index.tmp part patch tree
+	rm -f "$index"
+	GIT_INDEX_FILE=$index lgit read-tree base
+	for part in "$@"; do
+		while read -r patch; do
+			lgit diff --binary "$patch^" "$patch" |
+				GIT_INDEX_FILE=$index lgit apply --cached - ||
+				die "$(lgit log -1 --format=%s "$patch") does not apply without the parts before it"
+		done < <(part_commits "$part")
+	done
+	tree=$(GIT_INDEX_FILE=$index lgit write-tree)
+	rm -f "$index"
+	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
+		lgit -c user.name=x -c user.email=x@localhost commit-tree -p base -m "base and $*" "$tree"
+}
+
+# The commits of one part of linux/, oldest first. What follows the last
+# part's end belongs to that part.
+part_commits() { # PART
+	local part from=base to=
+	for part in $PARTS; do
+		lgit rev-parse -q --verify "refs/heads/part/$part" >/dev/null || continue
+		[ -z "$to" ] || { from=$to; }
+		to=part/$part
+		if [ "$part" = "$1" ]; then
+			[ "$part" != "$(last_part)" ] || to=HEAD
+			lgit rev-list --reverse "$from..$to"
+			return
+		fi
+	done
+}
+
+last_part() {
+	local part last=
+	for part in $PARTS; do
+		! lgit rev-parse -q --verify "refs/heads/part/$part" >/dev/null || last=$part
+	done
+	printf '%s' "$last"
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Makes linux/: the base kernel as one tagged commit, the series on top.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/series.sh
+. "$TOP/scripts/series.sh"
+
+usage() {
+	cat <<EOF
+usage: ./build.sh [--linux DIR] tree [--again]
+
+Makes linux/, a git tree: the base kernel (tag "base"), and on it the branch
+"series" with one commit a patch and a branch part/NAME at the end of each
+part. Work there, with fixup commits and git rebase -i --autosquash base, then
+run ./build.sh export.
+
+Unexported work is never overwritten: linux/ is left alone while only linux/
+changed, applied again when only patches/ changed, and refused when both did.
+--again applies patches/ in any case, and keeps what was there as a branch
+backup/DATE.
+EOF
+}
+
+base_id() {
+	if [ -z "$LINUX" ]; then
+		basename "$(ls "$BUILD"/base/"$BASE_PACKAGE"_*.deb 2>/dev/null | tail -n 1)" .deb
+	elif git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
+		printf '%s %s' "$LINUX" "$(git -C "$LINUX" rev-parse HEAD)"
+	else
+		printf '%s' "$LINUX"
+	fi
+}
+
+unpack_base() { # INTO
+	mkdir "$1"
+	if [ -z "$LINUX" ]; then
+		dpkg-deb --fsys-tarfile "$BUILD/base/$(base_id).deb" |
+			tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+			tar -xJ --strip-components=1 -C "$1"
+	elif git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
+		git -C "$LINUX" archive HEAD | tar -x -C "$1"
+	else
+		tar -c --exclude=.git -C "$LINUX" . | tar -x -C "$1"
+	fi
+	# Debian's source ignores every file at the top, new ones below included.
+	sed -i -z 's/#\n# Debian packaging: ignore everything at the top.*//' "$1/.gitignore"
+}
+
+# The same source gives the same commit everywhere: name, date and message
+# come from it alone.
+commit_base() { # DIR
+	local version date
+	version=$(make -s --no-print-directory -C "$1" kernelversion)
+	date="$(stat -c %Y "$1/Makefile") +0000"
+	git -C "$1" init -q -b series
+	git -C "$1" config gc.auto 0
+	git -C "$1" config rebase.updateRefs true
+	git -C "$1" config rebase.autoSquash true
+	# One pack, no 90 000 loose objects.
+	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=1 add -A -f .
+	GIT_AUTHOR_NAME=base GIT_AUTHOR_EMAIL=base@localhost GIT_AUTHOR_DATE=$date \
+		GIT_COMMITTER_NAME=base GIT_COMMITTER_EMAIL=base@localhost GIT_COMMITTER_DATE=$date \
+		git -C "$1" commit -q -m "Linux $version"
+	git -C "$1" tag base
+}
+
+make_base() {
+	local part=$BUILD/linux.part start=$SECONDS
+	need_space 8 "linux/, the build and its guests"
+	rm -rf "$part"
+	step "tree: unpacking $(base_id)"
+	unpack_base "$part" || die "the base kernel could not be unpacked (above): if the disk is full make room; if the package is damaged remove build/base and try again"
+	commit_base "$part" || die "the base kernel could not be committed (above)"
+	base_id >"$part/.git/base-id"
+	mv "$part" "$LINUX_TREE"
+	say "tree: base is $(lgit log -1 --format=%s base) in $(elapsed "$start")"
+}
+
+# Says which hunk of a patch does not apply, and where.
+explain_failure() { # PATCH
+	local file line
+	lgit apply --check "$TOP/patches/$1" 2>&1 | grep -E '^error: ' >&2 || true
+	lgit apply --check "$TOP/patches/$1" 2>&1 |
+		sed -n 's/^error: patch failed: \(.*\):\([0-9]*\)$/\1 \2/p' |
+		while read -r file line; do
+			awk -v f="$file" -v l="$line" '
+				/^\+\+\+ b\// { cur = substr($2, 3); n = 0 }
+				/^@@ / { n++; split($2, a, ",")
+					if (cur == f && a[1] == -l)
+						printf "  hunk %d of %s: %s\n", n, f, $0 }' \
+				"$TOP/patches/$1" >&2
+		done
+}
+
+apply_series() {
+	local part patch old=$1
+	for part in $PARTS; do
+		for patch in $(series_patches "$part"); do
+			[ -f "$TOP/patches/$patch" ] || die "series names patches/$patch, which is not there"
+			am "$LINUX_TREE" "$TOP/patches/$patch" >/dev/null 2>"$BUILD/am.log" || {
+				warn "patches/$patch does not apply to $(lgit log -1 --format=%s base):"
+				lgit am --abort 2>/dev/null || true
+				explain_failure "$patch"
+				lgit checkout -q -f -B series "$old"
+				die "linux/ is back where it was. Mend the patch on its own base and export it again, or give the kernel it was written for"
+			}
+		done
+		[ -z "$(series_patches "$part")" ] || lgit branch -q -f "part/$part"
+	done
+	remember_export
+	say "tree: $(lgit rev-list --count base..series) patches applied on $(lgit log -1 --format=%s base)"
+}
+
+again() {
+	local old
+	old=$(lgit stash create || true)
+	old=${old:-$(lgit rev-parse HEAD)}
+	if has_unexported_work; then
+		lgit branch "backup/$(date +%Y%m%d-%H%M%S)" "$old"
+		say "tree: what was there is kept as $(lgit branch --list 'backup/*' | tail -n 1 | tr -d ' ')"
+	fi
+	lgit checkout -q -f -B series base
+	apply_series "$(lgit rev-parse "$old")"
+}
+
+main() {
+	local force=
+	case ${1:-} in -h | --help) usage; return ;; --again) force=1 ;; '') ;; *) die2 "tree takes no '$1'" ;; esac
+	if [ ! -d "$LINUX_TREE/.git" ]; then
+		[ -n "$LINUX" ] || [ -n "$(base_id)" ] && [ "$(base_id)" != .deb ] || die2 "there is no base kernel yet: run ./build.sh fetch"
+		make_base
+		apply_series base
+		return
+	fi
+	if [ "$(cat "$LINUX_TREE/.git/base-id" 2>/dev/null)" != "$(base_id)" ]; then
+		if has_unexported_work; then
+			die "linux/ was made from $(cat "$LINUX_TREE/.git/base-id"), not from $(base_id), and holds unexported work: export it, move linux/ away, and try again"
+		fi
+		say "tree: making linux/ again, it was made from another base"
+		rm -rf "$LINUX_TREE" "$SRC"
+		make_base
+		apply_series base
+	elif [ -n "$force" ]; then
+		again
+	elif has_unexported_work; then
+		patches_changed && die "both linux/ and patches/ changed since the last export. Keep linux/: ./build.sh export. Keep patches/: ./build.sh tree --again (linux/ goes to a backup branch)"
+		say "tree: linux/ has unexported work, it is used as it is"
+	elif patches_changed; then
+		again
+	else
+		say "tree: linux/ is up to date"
+	fi
+}
+
+main "$@"

@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# What a run was worth: from its channel, its console and QEMU's exit. Sourced,
+# never run.
+
+# The lines of the console that are bad. What --splats expects is taken out.
+bad_lines() {
+	grep -aEf <(grep -v '^#' "$HARNESS/console-bad") "$DIR/console" |
+		grep -avEf <(grep -v '^#' "$HARNESS/console-ok") || true
+}
+
+# With --splats: each expression has to be there, and each bad line has to be
+# one of them.
+check_console() {
+	local expression
+	bad_lines >"$DIR/bad"
+	if [ -n "$SPLATS" ]; then
+		while read -r expression; do
+			case $expression in '#'* | '') continue ;; esac
+			grep -aqE "$expression" "$DIR/console" ||
+				echo "the console does not show: $expression"
+		done <"$SPLATS"
+		grep -avEf <(grep -vE '^(#|$)' "$SPLATS") "$DIR/bad" >"$DIR/bad.left" || true
+		mv "$DIR/bad.left" "$DIR/bad"
+	fi
+	if [ -s "$DIR/bad" ]; then
+		echo "the console is not clean: $(wc -l <"$DIR/bad") lines, the first: $(head -n 1 "$DIR/bad")"
+	fi
+}
+
+# Prints why the run failed, a reason a line; nothing when it passed.
+reasons() {
+	local expected
+	case $QEMU_STATUS in
+	0) ;;
+	hung) echo "the guest hung: QEMU was ended after its time limit; the console ends with:"
+		tail -n 5 "$DIR/console" | sed 's/^/    /' ;;
+	*) echo "QEMU ended with $QEMU_STATUS: $(tail -n 1 "$DIR/qemu.log")" ;;
+	esac
+	if ! grep -aqx '# guest: end' "$DIR/results"; then
+		echo "the guest did not come to its end"
+	fi
+	grep '^plan ' "$DIR/summary" | sed 's/^plan none/no plan/; s/^plan /plan not kept: /' || true
+	expected=$(grep -vE '^(#|$)' "${FAILURES:-/dev/null}" 2>/dev/null | sort || true)
+	comm -3 <(printf '%s\n' "$expected" | sed '/^$/d') \
+		<(sed -n 's/^fail //p' "$DIR/summary" | sort) |
+		sed 's/^\t\(.*\)/failed: \1/; t; s/^/did not fail as it should: /'
+	sed -n 's/^skip /skipped: /p' "$DIR/summary"
+	[ -n "$(sed -n '/^\(pass\|fail\) /p' "$DIR/summary")" ] || echo "no test ran"
+	check_console
+}
+
+verdict() { # ELAPSED
+	local why passed failed skipped
+	awk -f "$TOP/scripts/ktap.awk" "$DIR/results" >"$DIR/summary"
+	read -r _ passed failed skipped < <(grep '^totals ' "$DIR/summary")
+	why=$(reasons)
+	printf '%s %s %s\n' "$passed" "$failed" "$skipped" >"$DIR/totals"
+	if [ -z "$why" ]; then
+		say "${GREEN}PASS${OFF} ${NAME:-$VARIANT}: $passed passed, $failed failed${FAILURES:+ as they should}, $skipped skipped, $1"
+		echo PASS >"$DIR/verdict"
+		return 0
+	fi
+	echo FAIL >"$DIR/verdict"
+	printf '%s\n' "$why" >"$DIR/why"
+	say "${RED}FAIL${OFF} ${NAME:-$VARIANT}: $passed passed, $failed failed, $skipped skipped, $1"
+	printf '%s\n' "$why" | sed 's/^/  /'
+	say "  results, console and QEMU's command are in ${DIR#"$TOP/"}"
+	return 1
+}
