@@ -33,7 +33,7 @@ as_root() {
 main() {
 	case ${1:-} in -h | --help) usage; return ;; '') ;; *) die2 "deps takes no '$1'" ;; esac
 	local missing root line start=$SECONDS
-	command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
+	command -v apt-get >/dev/null ||
 		die2 "this is not Debian: install the equivalents of: $(grep -v '^#' "$TOP/scripts/packages" | tr '\n' ' ')"
 	missing=$(missing_packages | tr '\n' ' ')
 	if [ -z "$missing" ]; then

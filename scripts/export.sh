@@ -71,7 +71,7 @@ write_snippet() {
 
 # The files that the patches in the repository add, as they are now.
 files_of_old_patches() {
-	cat "$TOP"/patches/*.patch 2>/dev/null |
+	{ cat "$TOP"/patches/*.patch 2>/dev/null || true; } |
 		awk '/^diff --git /{ new = 0 } /^new file mode/ { new = 1 }
 			/^\+\+\+ b\// && new { print substr($2, 3) }'
 }

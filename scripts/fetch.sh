@@ -19,6 +19,7 @@ EOF
 
 # The mirror of the suites that apt already uses for Debian's main archive.
 mirror() {
+	# shellcheck disable=SC2016 # apt's format, not ours
 	apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
 		awk '$2 == "Debian" && $1 !~ /security/ { print $1; exit }'
 }
@@ -36,7 +37,7 @@ apt_in_base() { # TOOL ARGUMENT...
 
 fetch_package() {
 	local site start=$SECONDS deb
-	deb=$(ls "$BASE"/"$BASE_PACKAGE"_*.deb 2>/dev/null | tail -n 1 || true)
+	deb=$(base_deb)
 	if [ -n "$deb" ]; then
 		say "fetch: ${deb##*/} is here"
 		return
@@ -58,14 +59,16 @@ fetch_package() {
 		die2 "$BASE_PACKAGE cannot be had from $BASE_SUITE (no network, or the package is gone): give a Linux $BASE_SERIES checkout with --linux DIR"
 	mv "$BASE/part"/*.deb "$BASE/"
 	rmdir "$BASE/part"
-	say "fetch: $(cd "$BASE" && ls ./*.deb | tail -n 1) in $(elapsed "$start")"
+	say "fetch: $(basename "$(base_deb)") in $(elapsed "$start")"
 }
 
 # A checkout is never written to, so whatever is wrong with it is for its
 # owner to mend.
 check_checkout() {
-	[ -f "$LINUX/Makefile" ] && [ -f "$LINUX/mm/mmu_notifier.c" ] && [ -f "$LINUX/Kbuild" ] ||
-		die2 "$LINUX is not a Linux source tree"
+	local file
+	for file in Makefile Kbuild mm/mmu_notifier.c; do
+		[ -f "$LINUX/$file" ] || die2 "$LINUX is not a Linux source tree: it has no $file"
+	done
 	if git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
 		[ "$(git -C "$LINUX" rev-parse --show-toplevel)" = "$LINUX" ] ||
 			die2 "$LINUX is inside a git tree, not its top"

@@ -120,10 +120,14 @@ logged() { # LOGFILE COMMAND...
 out_dir() { printf '%s/kernel/%s-%s' "$BUILD" "$ARCH" "$CONFIG"; }
 image_dir() { printf '%s/image/%s-%s-%s' "$BUILD" "$ARCH" "$CONFIG" "$1"; }
 
-# The patches of one part, or of the series, in order.
-series_patches() { # [PART]
-	awk -v want="${1:-}" '
-		/^# part: / { part = $3; next }
-		/^#/ || NF == 0 { next }
-		want == "" || want == part { print $1 }' "$TOP/series"
+# The patches in their order.
+series_patches() { grep -vE '^(#|$)' "$TOP/series" || true; }
+
+part_patches() { # PART
+	awk -v want="$1" '/^# part: / { part = $3 } /^[^#]/ && part == want' "$TOP/series"
+}
+
+# The package of the base kernel, or nothing.
+base_deb() {
+	find "$BUILD/base" -maxdepth 1 -name "${BASE_PACKAGE}_*.deb" 2>/dev/null | sort -V | tail -n 1
 }

@@ -17,8 +17,7 @@ APPEND=
 LIMIT=60
 FAILURES=
 SPLATS=
-MODE=test
-ARGUMENTS=smoke
+MODE=tests
 
 usage() {
 	cat <<EOF

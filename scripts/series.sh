@@ -10,7 +10,7 @@ am() { # DIR PATCH
 }
 
 patches_hash() {
-	(cd "$TOP" && cat series patches/*.patch 2>/dev/null || true) | sha1sum | cut -d' ' -f1
+	{ cat "$TOP/series" "$TOP"/patches/*.patch 2>/dev/null || true; } | sha1sum | cut -d' ' -f1
 }
 
 remember_export() {

@@ -24,7 +24,7 @@ EOF
 
 base_id() {
 	if [ -z "$LINUX" ]; then
-		basename "$(ls "$BUILD"/base/"$BASE_PACKAGE"_*.deb 2>/dev/null | tail -n 1)" .deb
+		basename "$(base_deb)" .deb
 	elif git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
 		printf '%s %s' "$LINUX" "$(git -C "$LINUX" rev-parse HEAD)"
 	else
@@ -35,7 +35,7 @@ base_id() {
 unpack_base() { # INTO
 	mkdir "$1"
 	if [ -z "$LINUX" ]; then
-		dpkg-deb --fsys-tarfile "$BUILD/base/$(base_id).deb" |
+		dpkg-deb --fsys-tarfile "$(base_deb)" |
 			tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
 			tar -xJ --strip-components=1 -C "$1"
 	elif git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
@@ -96,7 +96,7 @@ explain_failure() { # PATCH
 apply_series() {
 	local part patch old=$1
 	for part in $PARTS; do
-		for patch in $(series_patches "$part"); do
+		for patch in $(part_patches "$part"); do
 			[ -f "$TOP/patches/$patch" ] || die "series names patches/$patch, which is not there"
 			am "$LINUX_TREE" "$TOP/patches/$patch" >/dev/null 2>"$BUILD/am.log" || {
 				warn "patches/$patch does not apply to $(lgit log -1 --format=%s base):"
@@ -106,7 +106,7 @@ apply_series() {
 				die "linux/ is back where it was. Mend the patch on its own base and export it again, or give the kernel it was written for"
 			}
 		done
-		[ -z "$(series_patches "$part")" ] || lgit branch -q -f "part/$part"
+		[ -z "$(part_patches "$part")" ] || lgit branch -q -f "part/$part"
 	done
 	remember_export
 	say "tree: $(lgit rev-list --count base..series) patches applied on $(lgit log -1 --format=%s base)"
@@ -128,7 +128,9 @@ main() {
 	local force=
 	case ${1:-} in -h | --help) usage; return ;; --again) force=1 ;; '') ;; *) die2 "tree takes no '$1'" ;; esac
 	if [ ! -d "$LINUX_TREE/.git" ]; then
-		[ -n "$LINUX" ] || [ -n "$(base_id)" ] && [ "$(base_id)" != .deb ] || die2 "there is no base kernel yet: run ./build.sh fetch"
+		if [ -z "$LINUX" ] && [ -z "$(base_deb)" ]; then
+			die2 "there is no base kernel yet: run ./build.sh fetch"
+		fi
 		make_base
 		apply_series base
 		return

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The private interface between lib/test_mmu_notifier.c and
+ * tools/testing/selftests/mm/mmu_notifier.c: both sides are built from one
+ * tree, nothing here is an ABI. Addresses are bytes, @end is exclusive.
+ */
+#ifndef _LIB_TEST_MMU_NOTIFIER_UAPI_H
+#define _LIB_TEST_MMU_NOTIFIER_UAPI_H
+
+#include <linux/types.h>
+#include <linux/ioctl.h>
+
+/* What is put on the mm of the caller. */
+enum tmn_kind {
+	TMN_LIST,		/* mmu_notifier_register(), _unregister() */
+	TMN_LIST_PUT,		/* mmu_notifier_register(), _put() */
+	TMN_LIST_GET,		/* mmu_notifier_get(), _put() */
+	TMN_INTERVAL,		/* one pass: ->invalidate() */
+	TMN_INTERVAL_TWO_PASS,	/* ->invalidate_start(), ->invalidate_finish() */
+	TMN_NR_KINDS,
+};
+
+/* Which operations a list notifier has. TMN_LIST_GET has all of them. */
+#define TMN_OP_START			0x01
+#define TMN_OP_END			0x02
+#define TMN_OP_RELEASE			0x04
+#define TMN_OP_CLEAR_FLUSH_YOUNG	0x08
+#define TMN_OP_CLEAR_YOUNG		0x10
+#define TMN_OP_TEST_YOUNG		0x20
+#define TMN_OP_ALL			0x3f
+#define TMN_OP_PAIR			(TMN_OP_START | TMN_OP_END)
+
+/* How its callbacks behave. */
+#define TMN_F_FAIL_NONBLOCK	0x01 /* fail when it may not sleep */
+#define TMN_F_FAIL_BLOCK	0x02 /* fail when it may: a driver bug */
+#define TMN_F_SLOW_FREE		0x04 /* free_notifier() spins for 1 ms */
+#define TMN_F_AWAIT_SIGNAL	0x08 /* register with a signal pending */
+#define TMN_F_ALL		0x0f
+
+/* Callbacks that can be made to wait, where they may sleep, for TMN_GATE. */
+#define TMN_GATE_START		0x01 /* list start, interval invalidate */
+#define TMN_GATE_FINISH		0x02 /* second pass of an interval */
+#define TMN_GATE_RELEASE	0x04
+#define TMN_GATE_ALL		0x07
+
+/**
+ * struct tmn_register - TMN_REGISTER
+ * @kind: (in) enum tmn_kind
+ * @ops: (in) TMN_OP_*, 0 for intervals
+ * @flags: (in) TMN_F_*
+ * @id: (out) names the notifier in the other calls
+ * @start: (in) first address of the interval; for lists, with @end, of the part
+ *	   that the notifier looks at; both 0: all of it
+ * @end: (in) one after the last address
+ */
+struct tmn_register {
+	__u32 kind;
+	__u32 ops;
+	__u32 flags;
+	__u32 id;
+	__u64 start;
+	__u64 end;
+};
+
+/**
+ * struct tmn_wait - a call that may sleep in the kernel, with a time limit
+ * @id: (in)
+ * @timeout_ms: (in) after it the call fails with ETIMEDOUT; what it waited for
+ *		stays behind, and the module cannot be unloaded until it is over
+ * @seq: (in/out) what mmu_interval_read_begin() returned
+ * @clock: (out) the time it returned, in events of all notifiers
+ */
+struct tmn_wait {
+	__u32 id;
+	__u32 timeout_ms;
+	__u64 seq;
+	__u64 clock;
+};
+
+/**
+ * struct tmn_gate - TMN_GATE
+ * @id: (in)
+ * @closed: (in) TMN_GATE_* that wait from now on; those left out go on
+ */
+struct tmn_gate {
+	__u32 id;
+	__u32 closed;
+};
+
+/**
+ * struct tmn_stats - TMN_STATS, for the whole life of a notifier
+ * @id: (in)
+ * @open: starts that returned 0 and have no end yet
+ * @starts: starts that returned 0, interval invalidations that returned true
+ * @failed: those that did not
+ * @ends: calls of end
+ * @unmatched: ends without a start of the same range in the same thread
+ * @not_nested: ends of a range that is not the thread's innermost
+ * @finishes: second passes
+ * @releases: calls of release
+ * @release_anon: anonymous pages of the mm when release was called
+ * @flush_young: calls of clear_flush_young()
+ * @clear_young: calls of clear_young()
+ * @test_young: calls of test_young()
+ * @frees: calls of free_notifier()
+ * @late: callbacks after the notifier was taken off
+ */
+struct tmn_stats {
+	__u32 id;
+	__u32 open;
+	__u64 starts;
+	__u64 failed;
+	__u64 ends;
+	__u64 unmatched;
+	__u64 not_nested;
+	__u64 finishes;
+	__u64 releases;
+	__u64 release_anon;
+	__u64 flush_young;
+	__u64 clear_young;
+	__u64 test_young;
+	__u64 frees;
+	__u64 late;
+};
+
+enum tmn_event_type {
+	TMN_EV_START,
+	TMN_EV_END,
+	TMN_EV_RELEASE,
+	TMN_EV_INVALIDATE,
+	TMN_EV_FINISH,
+	TMN_EV_YOUNG,
+};
+
+#define TMN_EV_BLOCKABLE	0x01
+
+/**
+ * struct tmn_event - one callback
+ * @clock: its place among the events of all notifiers
+ * @start: the range
+ * @end: one after it
+ * @type: enum tmn_event_type
+ * @reason: enum mmu_notifier_event
+ * @flags: TMN_EV_*
+ * @ret: what the callback returned, as an errno
+ */
+struct tmn_event {
+	__u64 clock;
+	__u64 start;
+	__u64 end;
+	__u32 type;
+	__u32 reason;
+	__u32 flags;
+	__s32 ret;
+};
+
+/**
+ * struct tmn_events - TMN_EVENTS
+ * @id: (in)
+ * @max: (in) room at @buffer, in events
+ * @count: (out) events there are, never more than TMN_LOG_SIZE
+ * @lost: (out) events that found the log full
+ * @buffer: (in) address of an array of struct tmn_event
+ */
+struct tmn_events {
+	__u32 id;
+	__u32 max;
+	__u32 count;
+	__u32 lost;
+	__u64 buffer;
+};
+
+#define TMN_LOG_SIZE	1024
+
+/**
+ * struct tmn_sync - TMN_SYNCHRONIZE
+ * @pending: (out) free_notifier() calls still to come when
+ *	     mmu_notifier_synchronize() returned
+ */
+struct tmn_sync {
+	__u64 pending;
+};
+
+/**
+ * struct tmn_mm - TMN_MM
+ * @count: (out) mm_count of the caller's mm
+ * @notifiers: (out) notifiers that this file has on any mm
+ */
+struct tmn_mm {
+	__u32 count;
+	__u32 notifiers;
+};
+
+#define TMN_IOC			0xBB
+#define TMN_REGISTER		_IOWR(TMN_IOC, 0x00, struct tmn_register)
+/* unregister, put or remove, as the kind has it */
+#define TMN_UNREGISTER		_IOWR(TMN_IOC, 0x01, struct tmn_wait)
+#define TMN_STATS		_IOWR(TMN_IOC, 0x02, struct tmn_stats)
+#define TMN_EVENTS		_IOWR(TMN_IOC, 0x03, struct tmn_events)
+#define TMN_GATE		_IOW(TMN_IOC, 0x04, struct tmn_gate)
+/* wait until a callback stands before a gate, or, with id 0, for a TMN_HOLD */
+#define TMN_AT_GATE		_IOW(TMN_IOC, 0x05, struct tmn_wait)
+#define TMN_READ_BEGIN		_IOWR(TMN_IOC, 0x06, struct tmn_wait)
+/* 1: retry, 0: no collision */
+#define TMN_READ_RETRY		_IOW(TMN_IOC, 0x07, struct tmn_wait)
+#define TMN_SYNCHRONIZE		_IOR(TMN_IOC, 0x08, struct tmn_sync)
+/* sleep, deaf to signals, until TMN_UNHOLD or timeout_ms */
+#define TMN_HOLD		_IOW(TMN_IOC, 0x09, struct tmn_wait)
+#define TMN_UNHOLD		_IO(TMN_IOC, 0x0a)
+#define TMN_MM			_IOR(TMN_IOC, 0x0b, struct tmn_mm)
+
+#endif /* _LIB_TEST_MMU_NOTIFIER_UAPI_H */

@@ -1,0 +1,209 @@
+#!/usr/bin/env bash
+# Static checks of the series and of our own scripts.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/series.sh
+. "$TOP/scripts/series.sh"
+
+QUICK=
+FAILED=0
+PASSED=0
+
+usage() {
+	cat <<EOF
+usage: ./build.sh check [--quick]
+
+  series       series and patches/ name the same patches, at most 15 of them
+  export       patches/ and the series' files are what linux/ gives
+  am           git am applies each patch to the base without fuzz
+  checkpatch   --strict finds nothing
+  kernel-doc   -Wall has nothing to say that it does not say of the base
+  codespell    patches, scripts and documents
+  shellcheck   our scripts and those of the series
+  build        each patch compiles its files with W=1 and sparse without a
+               warning that the base does not give (not with --quick)
+
+Needs linux/, and makes it when it is not there.
+EOF
+}
+
+check() { # NAME FUNCTION
+	local start=$SECONDS log=$BUILD/log/check-$1.log status
+	# Not as a condition: there bash does not stop at what fails inside.
+	set +e
+	(set -e; "$2") >"$log" 2>&1
+	status=$?
+	set -e
+	if [ "$status" -eq 0 ]; then
+		PASSED=$((PASSED + 1))
+		say "${GREEN}ok${OFF} check.$1 ($(elapsed "$start"))"
+	else
+		FAILED=$((FAILED + 1))
+		say "${RED}not ok${OFF} check.$1 ($(elapsed "$start"))"
+		head -n 40 "$log" | sed 's/^/  /'
+	fi
+}
+
+check_series() {
+	diff <(series_patches | sort) <(find "$TOP/patches" -name '*.patch' -printf '%f\n' | sort) ||
+		{ echo "series (<) and patches/ (>) name different patches"; return 1; }
+	[ "$(series_patches | wc -l)" -le 15 ] || { echo "more than 15 patches"; return 1; }
+	[ "$(series_patches | wc -l)" -gt 0 ] || { echo "no patches"; return 1; }
+	series_patches | sort -c || { echo "the patches are not in the order of their numbers"; return 1; }
+}
+
+# On another base than the patches were exported from, their context and blob
+# names differ, and only the changes can be compared.
+check_export() {
+	local recorded patch
+	recorded=$(sed -n 's/^base-commit: //p' "$TOP"/patches/0001-*.patch)
+	if [ "$recorded" = "$(lgit rev-parse base)" ]; then
+		"$TOP/scripts/export.sh" --check
+		return
+	fi
+	echo "the base is not the one of the export: comparing changes alone"
+	diff <(series_patches | while read -r patch; do
+		git patch-id --stable <"$TOP/patches/$patch" | cut -d' ' -f1
+	done) <(lgit log --reverse -p base..HEAD | git patch-id --stable | cut -d' ' -f1)
+}
+
+# In a worktree that holds only the files that the series touches.
+check_am() {
+	local dir=$BUILD/am patch
+	rm -rf "$dir"
+	lgit worktree prune
+	lgit worktree add -q --no-checkout --detach "$dir" base
+	cat "$TOP"/patches/*.patch | sed -n 's|^+++ b/|/|p' | sort -u |
+		git -C "$dir" sparse-checkout set --no-cone --stdin
+	git -C "$dir" checkout -q
+	for patch in $(series_patches); do
+		am "$dir" "$TOP/patches/$patch" || { echo "patches/$patch does not apply"; return 1; }
+	done
+	git -C "$dir" diff --exit-code --stat HEAD "$(lgit rev-parse HEAD)"
+	lgit worktree remove --force "$dir"
+}
+
+# The tree has no history, so the commits that are named cannot be looked up;
+# and nobody has signed off yet.
+check_checkpatch() {
+	cd "$LINUX_TREE"
+	# Debian's python has the modules that the check of SPDX tags wants.
+	export PATH=/usr/bin:$PATH
+	series_patches | sed "s|^|$TOP/patches/|" | xargs -d '\n' -n 1 -P "$JOBS" \
+		perl scripts/checkpatch.pl --strict --no-signoff --show-types --no-summary \
+		--ignore UNKNOWN_COMMIT_ID --codespell \
+		--codespellfile=/usr/lib/python3/dist-packages/codespell_lib/data/dictionary.txt \
+		--quiet --terse
+}
+
+touched() { lgit diff --name-only base HEAD -- "$@"; }
+
+kernel_doc() { # COMMIT
+	local dir file
+	dir=$(mktemp -d "$BUILD/doc.XXXXXX")
+	touched '*.c' '*.h' ':!tools' | while read -r file; do
+		lgit cat-file -e "$1:$file" 2>/dev/null || continue
+		mkdir -p "$dir/${file%/*}"
+		lgit show "$1:$file" >"$dir/$file"
+		(cd "$dir" && PYTHONDONTWRITEBYTECODE=1 python3 "$LINUX_TREE/scripts/kernel-doc" -none -Wall "$file" 2>&1) || true
+	done | sed -E 's/:[0-9]+[: ]/: /' | sort -u
+	rm -rf "$dir"
+}
+
+check_kernel_doc() {
+	local new
+	kernel_doc base >"$BUILD/log/kernel-doc.base"
+	kernel_doc HEAD >"$BUILD/log/kernel-doc.series"
+	new=$(comm -13 "$BUILD/log/kernel-doc.base" "$BUILD/log/kernel-doc.series")
+	[ -z "$new" ] || { printf '%s\n' "$new"; return 1; }
+}
+
+our_scripts() { git -C "$TOP" ls-files -co --exclude-standard 'build.sh' 'scripts/*.sh' '.ci/run' 'tools/testing/selftests/mm/*mmu_notifier*.sh'; }
+
+check_codespell() {
+	cd "$TOP"
+	git ls-files -co --exclude-standard | grep -vx COPYING | xargs -d '\n' codespell
+}
+
+check_shellcheck() {
+	cd "$TOP"
+	our_scripts | xargs -d '\n' shellcheck -x
+	shellcheck -s dash tools/testing/harness/guest/init
+}
+
+# Object files that the series touches, where the kernel configuration has them.
+objects() { touched 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/'; }
+
+compile() { # COMMIT LOG
+	local object list=
+	git -C "$SRC" checkout -q -f --detach "$1"
+	for object in $(objects); do
+		[ ! -e "$SRC/${object%.o}.c" ] || list+=" $object"
+	done
+	# shellcheck disable=SC2086 # a list of words
+	make -s -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" W=1 C=1 $list >"$2" 2>&1 9>&- ||
+		{ tail -n 20 "$2"; return 1; }
+}
+
+warnings() { grep -E 'warning|error|Warning' "$1" | sed -E 's/:[0-9]+(:[0-9]+)?:? /: /' | sort -u; }
+
+# With the test of hmm, so that mmu notifiers are there before ours is.
+configure() {
+	cat "$HARNESS"/kconfig/{guest,mm,hmm}.config "$HARNESS/kconfig/arch/$ARCH.config" \
+		"$HARNESS/kconfig/configs/debug.config" >"$OUT/fragments"
+	git -C "$SRC" checkout -q -f --detach base
+	KCONFIG_ALLCONFIG=$OUT/fragments make -s -C "$SRC" O="$OUT" ARCH="$ARCH" allnoconfig 9>&-
+	grep -qx CONFIG_MMU_NOTIFIER=y "$OUT/.config" || { echo "no mmu notifiers in this configuration"; return 1; }
+}
+
+check_build() {
+	local commit log=$BUILD/log/check-build
+	OUT=$BUILD/kernel/$ARCH-check
+	mkdir -p "$OUT"
+	lgit worktree prune
+	[ -e "$SRC/.git" ] || lgit worktree add -q --detach "$SRC" base
+	configure || return 1
+	compile base "$log.base" || return 1
+	for commit in $(lgit rev-list --reverse base..HEAD); do
+		compile "$commit" "$log.$commit" || return 1
+		if [ -n "$(comm -13 <(warnings "$log.base") <(warnings "$log.$commit"))" ]; then
+			lgit log -1 --format='new warnings in: %s' "$commit"
+			comm -13 <(warnings "$log.base") <(warnings "$log.$commit")
+			return 1
+		fi
+	done
+}
+
+main() {
+	local start=$SECONDS
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-h | --help) usage; return ;;
+		--quick) QUICK=1 ;;
+		*) die2 "check takes no '$1'; see ./build.sh check --help" ;;
+		esac
+		shift
+	done
+	for tool in codespell shellcheck perl python3; do
+		command -v "$tool" >/dev/null || die2 "there is no $tool: run ./build.sh deps"
+	done
+	if [ ! -d "$LINUX_TREE/.git" ]; then
+		"$TOP/scripts/fetch.sh"
+		"$TOP/scripts/tree.sh"
+	fi
+	mkdir -p "$BUILD/log"
+	check series check_series
+	check export check_export
+	check am check_am
+	check checkpatch check_checkpatch
+	check kernel-doc check_kernel_doc
+	check codespell check_codespell
+	check shellcheck check_shellcheck
+	[ -n "$QUICK" ] || check build check_build
+	printf '%s %s 0\n' "$PASSED" "$FAILED" >"$BUILD/check.totals"
+	say "check: $PASSED passed, $FAILED failed, in $(elapsed "$start")"
+	[ "$FAILED" -eq 0 ]
+}
+
+main "$@"

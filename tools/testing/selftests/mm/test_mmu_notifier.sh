@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Loads test_mmu_notifier and runs mmu_notifier, before and after it has
+# loaded and unloaded the module a few times.
+#
+# usage: test_mmu_notifier.sh [smoke | misuse] [argument of mmu_notifier ...]
+#
+# "misuse" runs the tests that make the kernel warn; nothing else does.
+
+MODULE=test_mmu_notifier
+KSFT_SKIP=4
+DIR=$(dirname "$(readlink -f "$0")")
+
+skip()
+{
+	echo "$0: $*"
+	exit "$KSFT_SKIP"
+}
+
+fail()
+{
+	echo "$0: $*"
+	exit 1
+}
+
+# What the module adds, TAINT_TEST, is expected.
+taint()
+{
+	echo $(($(cat /proc/sys/kernel/tainted) & ~(1 << 18)))
+}
+
+reload()
+{
+	local i
+
+	for ((i = 0; i < 5; i++)); do
+		modprobe "$MODULE" || fail "the module does not load"
+		[ -c "/dev/$MODULE" ] || fail "there is no /dev/$MODULE"
+		modprobe -r "$MODULE" || fail "the module does not unload"
+		[ ! -e "/dev/$MODULE" ] || fail "/dev/$MODULE is still there"
+	done
+}
+
+# NUMA balancing invalidates ranges when it likes to: exact counts need it off.
+quiet_numa()
+{
+	local knob=/proc/sys/kernel/numa_balancing old
+
+	[ -w "$knob" ] || return 0
+	old=$(cat "$knob")
+	# shellcheck disable=SC2064 # the value of now
+	trap "echo $old >$knob" EXIT
+	echo 0 >"$knob"
+}
+
+# Loads the module unless it is built in, and unloads it afterwards.
+run()
+{
+	local status
+
+	$BUILTIN || modprobe "$MODULE" || fail "the module does not load"
+	"$DIR/mmu_notifier" "$@"
+	status=$?
+	$BUILTIN || modprobe -r "$MODULE" || fail "the module does not unload"
+	[ "$status" -eq 0 ] || exit "$status"
+}
+
+MODE=${1:-smoke}
+[ $# -eq 0 ] || shift
+BUILTIN=false
+
+[ "$(id -u)" -eq 0 ] || skip "must run as root"
+command -v modprobe >/dev/null || skip "needs modprobe"
+if [ -d "/sys/module/$MODULE" ] && [ ! -e "/sys/module/$MODULE/initstate" ]; then
+	BUILTIN=true
+elif ! modprobe -n "$MODULE" 2>/dev/null; then
+	skip "needs CONFIG_TEST_MMU_NOTIFIER"
+fi
+quiet_numa
+
+case $MODE in
+smoke)
+	before=$(taint)
+	$BUILTIN || reload
+	run -F misuse "$@"
+	$BUILTIN || reload
+	[ "$before" -eq "$(taint)" ] || fail "the kernel is tainted, see dmesg"
+	;;
+misuse)
+	run -f misuse "$@"
+	;;
+*)
+	sed -n 's/^# \?//; 4,9p' "$0"
+	exit 1
+	;;
+esac
