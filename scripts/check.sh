@@ -21,8 +21,8 @@ usage: ./build.sh check [--quick]
   kernel-doc   -Wall has nothing to say that it does not say of the base
   codespell    patches, scripts and documents
   shellcheck   our scripts and those of the series
-  build        each patch compiles its files with W=1 and sparse without a
-               warning that the base does not give (not with --quick)
+  build        each patch compiles its files with W=1 without a warning that
+               the base does not give (not with --quick)
 
 Needs linux/, and makes it when it is not there.
 EOF
@@ -135,35 +135,32 @@ check_shellcheck() {
 # Object files that the series touches, where the kernel configuration has them.
 objects() { touched 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/'; }
 
+kmake() { make -s -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
+
 compile() { # COMMIT LOG
 	local object list=
 	git -C "$SRC" checkout -q -f --detach "$1"
+	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig
+	grep -qx CONFIG_MMU_NOTIFIER=y "$OUT/.config" ||
+		{ echo "no mmu notifiers in this configuration"; return 1; }
 	for object in $(objects); do
 		[ ! -e "$SRC/${object%.o}.c" ] || list+=" $object"
 	done
 	# shellcheck disable=SC2086 # a list of words
-	make -s -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" W=1 C=1 $list >"$2" 2>&1 9>&- ||
-		{ tail -n 20 "$2"; return 1; }
+	kmake W=1 $list >"$2" 2>&1 || { tail -n 20 "$2"; return 1; }
 }
 
 warnings() { grep -E 'warning|error|Warning' "$1" | sed -E 's/:[0-9]+(:[0-9]+)?:? /: /' | sort -u; }
 
 # With the test of hmm, so that mmu notifiers are there before ours is.
-configure() {
-	cat "$HARNESS"/kconfig/{guest,mm,hmm}.config "$HARNESS/kconfig/arch/$ARCH.config" \
-		"$HARNESS/kconfig/configs/debug.config" >"$OUT/fragments"
-	git -C "$SRC" checkout -q -f --detach base
-	KCONFIG_ALLCONFIG=$OUT/fragments make -s -C "$SRC" O="$OUT" ARCH="$ARCH" allnoconfig 9>&-
-	grep -qx CONFIG_MMU_NOTIFIER=y "$OUT/.config" || { echo "no mmu notifiers in this configuration"; return 1; }
-}
-
 check_build() {
 	local commit log=$BUILD/log/check-build
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
+	cat "$HARNESS"/kconfig/{guest,mm,hmm}.config "$HARNESS/kconfig/arch/$ARCH.config" \
+		"$HARNESS/kconfig/configs/debug.config" >"$OUT/fragments"
 	lgit worktree prune
 	[ -e "$SRC/.git" ] || lgit worktree add -q --detach "$SRC" base
-	configure || return 1
 	compile base "$log.base" || return 1
 	for commit in $(lgit rev-list --reverse base..HEAD); do
 		compile "$commit" "$log.$commit" || return 1
