@@ -31,15 +31,18 @@
 
 /* More ranges than this in flight on one notifier are not expected. */
 #define TMN_MAX_OPEN	64
-/* A gate opens by itself before anything calls the waiting task hung. */
-#define TMN_GATE_LIMIT	(20 * HZ)
+/* Nothing waits longer, before anything calls the task hung. */
+#define TMN_LIMIT	(20 * HZ)
+
+static bool misuse;
+module_param(misuse, bool, 0444);
+MODULE_PARM_DESC(misuse, "allow bugs of a driver that make the kernel warn");
 
 /* An open file: lives until the last notifier that was put on through it. */
 struct tmn_file {
 	struct kref ref;
-	/* protects closed, stuck of the slots, and abandoned of the jobs */
+	/* protects stuck and closing of the slots, and abandoned of the jobs */
 	struct mutex lock;
-	bool closed;
 	struct xarray slots;
 	/* whoever waits before a gate, for a gate, or in TMN_HOLD */
 	wait_queue_head_t wq;
@@ -65,6 +68,8 @@ struct tmn_slot {
 	bool live;
 	/* jobs that nobody waits for any more */
 	int stuck;
+	/* the last of these has to take the notifier off */
+	bool closing;
 	unsigned int users;
 	union {
 		struct tmn_list *list;
@@ -182,9 +187,12 @@ static void tmn_pass_gate(struct tmn_slot *slot, u32 gate,
 	wake_up_all(&slot->file->wq);
 	if (!wait_event_timeout(slot->file->wq,
 				!(READ_ONCE(slot->closed) & gate),
-				TMN_GATE_LIMIT))
+				TMN_LIMIT)) {
 		pr_err("nobody opened gate %u of notifier %u\n", gate,
 		       slot->cfg.id);
+		/* Not once more for each callback to come. */
+		WRITE_ONCE(slot->closed, 0);
+	}
 	atomic_dec(&slot->at_gate);
 }
 
@@ -194,6 +202,9 @@ static int tmn_wanted_failure(struct tmn_slot *slot,
 	u32 flag = mmu_notifier_range_blockable(range) ? TMN_F_FAIL_BLOCK :
 							 TMN_F_FAIL_NONBLOCK;
 
+	/* Nobody asks at exit. */
+	if (range->event == MMU_NOTIFY_RELEASE)
+		return 0;
 	return slot->cfg.flags & flag ? -EAGAIN : 0;
 }
 
@@ -545,6 +556,9 @@ static int tmn_register(struct tmn_file *file, void *arg)
 
 	if (cfg->kind >= TMN_NR_KINDS || cfg->ops & ~TMN_OP_ALL ||
 	    cfg->flags & ~TMN_F_ALL || cfg->start > cfg->end ||
+	    (cfg->flags & TMN_F_FAIL_BLOCK && !misuse) ||
+	    /* A start that can fail may not have an end. */
+	    (cfg->flags & TMN_F_FAIL_NONBLOCK && cfg->ops & TMN_OP_END) ||
 	    (tmn_is_interval(cfg) && (cfg->ops || cfg->start == cfg->end)) ||
 	    (cfg->kind == TMN_LIST_GET && cfg->ops != TMN_OP_ALL))
 		return -EINVAL;
@@ -563,7 +577,7 @@ static int tmn_register(struct tmn_file *file, void *arg)
 		return ret;
 	}
 	if (cfg->flags & TMN_F_AWAIT_SIGNAL &&
-	    !wait_event_interruptible_timeout(file->wq, false, TMN_GATE_LIMIT))
+	    !wait_event_interruptible_timeout(file->wq, false, TMN_LIMIT))
 		ret = -ETIME;
 
 	/* Before the call, since callbacks can come before it returns. */
@@ -642,6 +656,11 @@ static int tmn_read_retry(struct tmn_slot *slot, struct tmn_wait *wait)
 	return ret;
 }
 
+static long tmn_limit(const struct tmn_wait *wait)
+{
+	return min_t(unsigned long, msecs_to_jiffies(wait->timeout_ms), TMN_LIMIT);
+}
+
 static void tmn_job_free(struct kref *ref)
 {
 	kfree(container_of(ref, struct tmn_job, ref));
@@ -659,6 +678,15 @@ static int tmn_call(struct tmn_slot *slot, struct tmn_wait *wait,
 	return ret;
 }
 
+/* Once for each mmu_notifier_get(). Nobody else has the slot any more. */
+static void tmn_take_off_all(struct tmn_slot *slot)
+{
+	struct tmn_wait wait = { };
+
+	while (!tmn_take_off(slot, &wait))
+		;
+}
+
 static int tmn_job_thread(void *data)
 {
 	struct tmn_job *job = data;
@@ -671,15 +699,11 @@ static int tmn_job_thread(void *data)
 	mutex_lock(&file->lock);
 	complete(&job->done);
 	if (job->abandoned)
-		last = !--slot->stuck && file->closed;
+		last = !--slot->stuck && slot->closing;
 	mutex_unlock(&file->lock);
 	kref_put(&job->ref, tmn_job_free);
-	/* Whoever closed the file left this to us. */
-	if (last) {
-		struct tmn_wait wait = { };
-
-		tmn_take_off(slot, &wait);
-	}
+	if (last)
+		tmn_take_off_all(slot);
 	kref_put(&file->ref, tmn_file_free);
 	module_put_and_kthread_exit(0);
 }
@@ -712,8 +736,7 @@ static int tmn_call_timed(struct tmn_slot *slot, struct tmn_wait *wait,
 		ret = PTR_ERR(task);
 		goto out;
 	}
-	if (!wait_for_completion_timeout(&job->done,
-					 msecs_to_jiffies(wait->timeout_ms))) {
+	if (!wait_for_completion_timeout(&job->done, tmn_limit(wait))) {
 		mutex_lock(&file->lock);
 		job->abandoned = !completion_done(&job->done);
 		slot->stuck += job->abandoned;
@@ -734,7 +757,7 @@ out:
 static int tmn_at_gate(struct tmn_file *file, struct tmn_wait *wait)
 {
 	struct tmn_slot *slot = xa_load(&file->slots, wait->id);
-	long left = msecs_to_jiffies(wait->timeout_ms);
+	long left = tmn_limit(wait);
 
 	if (!wait->id)
 		left = wait_event_interruptible_timeout(file->wq,
@@ -758,7 +781,7 @@ static int tmn_hold(struct tmn_file *file, struct tmn_wait *wait)
 	mutex_unlock(&file->lock);
 	wake_up_all(&file->wq);
 	unheld = wait_event_timeout(file->wq, READ_ONCE(file->unhold),
-				    msecs_to_jiffies(wait->timeout_ms));
+				    tmn_limit(wait));
 	mutex_lock(&file->lock);
 	file->holding--;
 	mutex_unlock(&file->lock);
@@ -908,21 +931,17 @@ static int tmn_close(struct inode *inode, struct file *devfile)
 	struct tmn_slot *slot;
 	unsigned long id;
 
-	mutex_lock(&file->lock);
-	file->closed = true;
-	mutex_unlock(&file->lock);
-	xa_for_each(&file->slots, id, slot) {
-		struct tmn_wait wait = { };
-		bool stuck;
-
+	/* All gates first: taking one off may wait for another. */
+	xa_for_each(&file->slots, id, slot)
 		WRITE_ONCE(slot->closed, 0);
-		wake_up_all(&file->wq);
+	wake_up_all(&file->wq);
+	xa_for_each(&file->slots, id, slot) {
+		/* Either we take it off or the last stuck job, never both. */
 		mutex_lock(&file->lock);
-		stuck = slot->stuck;
+		slot->closing = slot->stuck;
 		mutex_unlock(&file->lock);
-		/* once for each mmu_notifier_get() */
-		while (!stuck && !tmn_take_off(slot, &wait))
-			;
+		if (!slot->closing)
+			tmn_take_off_all(slot);
 	}
 	kref_put(&file->ref, tmn_file_free);
 	return 0;

@@ -31,8 +31,8 @@ enum tmn_kind {
 #define TMN_OP_PAIR			(TMN_OP_START | TMN_OP_END)
 
 /* How its callbacks behave. */
-#define TMN_F_FAIL_NONBLOCK	0x01 /* fail when it may not sleep */
-#define TMN_F_FAIL_BLOCK	0x02 /* fail when it may: a driver bug */
+#define TMN_F_FAIL_NONBLOCK	0x01 /* fail when it may not sleep; no end */
+#define TMN_F_FAIL_BLOCK	0x02 /* fail when it may: a bug, for misuse=1 */
 #define TMN_F_SLOW_FREE		0x04 /* free_notifier() spins for 1 ms */
 #define TMN_F_AWAIT_SIGNAL	0x08 /* register with a signal pending */
 #define TMN_F_ALL		0x0f
@@ -65,7 +65,8 @@ struct tmn_register {
 /**
  * struct tmn_wait - a call that may sleep in the kernel, with a time limit
  * @id: (in)
- * @timeout_ms: (in) after it the call fails with ETIMEDOUT; what it waited for
+ * @timeout_ms: (in) after it, or 20 s, the call fails with ETIMEDOUT; what it
+ *		waited for
  *		stays behind, and the module cannot be unloaded until it is over
  * @seq: (in/out) what mmu_interval_read_begin() returned
  * @clock: (out) the time it returned, in events of all notifiers

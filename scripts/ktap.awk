@@ -4,6 +4,8 @@
 #   totals P F S
 # A test that contains others counts only when it failed and none of them did.
 
+BEGIN { deepest = 0 }
+
 function depth_of(line,   d) {
 	d = 0
 	while (line ~ /^# /) {

@@ -6,7 +6,7 @@ GUEST_CPUS=2
 qemu_command() { # ACCEL KERNEL INITRAMFS APPEND RESULTS
 	# shellcheck disable=SC2054 # the commas are QEMU's
 	QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-		-machine q35 -cpu max -m 1024 -smp "$GUEST_CPUS,sockets=$GUEST_CPUS"
+		-machine q35 -cpu max,la57=off -m 1024 -smp "$GUEST_CPUS,sockets=$GUEST_CPUS"
 		-object memory-backend-ram,id=m0,size=512M -numa node,memdev=m0,cpus=0
 		-object memory-backend-ram,id=m1,size=512M -numa node,memdev=m1,cpus=1
 		-device virtio-serial-pci

@@ -59,7 +59,7 @@ run()
 {
 	local status
 
-	$BUILTIN || modprobe "$MODULE" || fail "the module does not load"
+	$BUILTIN || modprobe "$MODULE" "misuse=$MISUSE" || fail "the module does not load"
 	"$DIR/mmu_notifier" "$@"
 	status=$?
 	$BUILTIN || modprobe -r "$MODULE" || fail "the module does not unload"
@@ -69,6 +69,7 @@ run()
 MODE=${1:-smoke}
 [ $# -eq 0 ] || shift
 BUILTIN=false
+MISUSE=0
 
 [ "$(id -u)" -eq 0 ] || skip "must run as root"
 command -v modprobe >/dev/null || skip "needs modprobe"
@@ -88,6 +89,7 @@ smoke)
 	[ "$before" -eq "$(taint)" ] || fail "the kernel is tainted, see dmesg"
 	;;
 misuse)
+	MISUSE=1
 	run -f misuse "$@"
 	;;
 *)
