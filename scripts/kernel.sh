@@ -70,7 +70,9 @@ kmake() { make -s -C "$SRC" O="$OUT" ARCH="$ARCH" "$@" 9>&-; }
 # make with its output in a log, and how far it is.
 build() {
 	local log=$BUILD/log/kernel-$ARCH-$CONFIG.log total start=$SECONDS pid last=$SECONDS
-	total=$(cat "$OUT/.objects" 2>/dev/null || echo '?')
+	logged "$log" kmake -j"$JOBS" prepare ||
+		die "the kernel's build could not be prepared (above): the log is ${log#"$TOP/"}"
+	total=$(objects_to_do)
 	make -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" bzImage modules >"$log" 2>&1 9>&- &
 	pid=$!
 	# shellcheck disable=SC2064 # now, not then
@@ -89,8 +91,13 @@ build() {
 		grep -A 4 'warning:' "$log" | head -n 20 >&2
 		die "the kernel built with warnings: the log is ${log#"$TOP/"}"
 	fi
-	[ "$(objects "$log")" -lt 1000 ] || objects "$log" >"$OUT/.objects"
 	say "kernel: $(objects "$log") objects in $(elapsed "$start")"
+}
+
+# What is left to do, from a dry run.
+objects_to_do() {
+	make -n -C "$SRC" O="$OUT" ARCH="$ARCH" bzImage modules 2>/dev/null 9>&- |
+		grep -cE "echo '  (CC|AS|LD|AR|HOSTCC|HOSTLD)" || true
 }
 
 objects() { grep -cE '^  (CC|AS|LD|AR|HOSTCC|HOSTLD)' "$1" || true; }
@@ -141,7 +148,7 @@ main() {
 	*) die2 "--variant $VARIANT: there is only: series base" ;;
 	esac
 	if [ "$(cat "$(image_dir "$VARIANT")/commit" 2>/dev/null)" = "$COMMIT" ] &&
-		fragments | xargs cat | cmp -s - "$OUT/fragments"; then
+		[ "$(fragments | xargs cat)" = "$(cat "$OUT/fragments" 2>/dev/null)" ]; then
 		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
 		return
 	fi

@@ -32,16 +32,17 @@ base_id() {
 	fi
 }
 
+# Called as a condition, where set -e does not work: each step says "|| return".
 unpack_base() { # INTO
-	mkdir "$1"
+	mkdir "$1" || return
 	if [ -z "$LINUX" ]; then
 		dpkg-deb --fsys-tarfile "$(base_deb)" |
 			tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
-			tar -xJ --strip-components=1 -C "$1"
+			tar -xJ --strip-components=1 -C "$1" || return
 	elif git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
-		git -C "$LINUX" archive HEAD | tar -x -C "$1"
+		git -C "$LINUX" archive HEAD | tar -x -C "$1" || return
 	else
-		tar -c --exclude=.git -C "$LINUX" . | tar -x -C "$1"
+		tar -c --exclude=.git -C "$LINUX" . | tar -x -C "$1" || return
 	fi
 	# Debian's source ignores every file at the top, new ones below included.
 	sed -i -z 's/#\n# Debian packaging: ignore everything at the top.*//' "$1/.gitignore"
@@ -51,17 +52,18 @@ unpack_base() { # INTO
 # come from it alone.
 commit_base() { # DIR
 	local version date
-	version=$(make -s --no-print-directory -C "$1" kernelversion)
+	version=$(make -s --no-print-directory -C "$1" kernelversion) || return
 	date="$(stat -c %Y "$1/Makefile") +0000"
-	git -C "$1" init -q -b series
+	git -C "$1" init -q -b series || return
 	git -C "$1" config gc.auto 0
 	git -C "$1" config rebase.updateRefs true
 	git -C "$1" config rebase.autoSquash true
 	# One pack, no 90 000 loose objects.
-	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=1 add -A -f .
+	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=1 add -A -f . || return
 	GIT_AUTHOR_NAME=base GIT_AUTHOR_EMAIL=base@localhost GIT_AUTHOR_DATE=$date \
 		GIT_COMMITTER_NAME=base GIT_COMMITTER_EMAIL=base@localhost GIT_COMMITTER_DATE=$date \
-		git -C "$1" commit -q -m "Linux $version"
+		git -C "$1" -c core.hooksPath=/dev/null -c commit.gpgSign=false \
+		commit -q -m "Linux $version" || return
 	git -C "$1" tag base
 }
 
@@ -73,6 +75,8 @@ make_base() {
 	unpack_base "$part" || die "the base kernel could not be unpacked (above): if the disk is full make room; if the package is damaged remove build/base and try again"
 	commit_base "$part" || die "the base kernel could not be committed (above)"
 	base_id >"$part/.git/base-id"
+	# Only now: what is there is good until the new one is complete.
+	rm -rf "$LINUX_TREE" "$SRC"
 	mv "$part" "$LINUX_TREE"
 	say "tree: base is $(lgit log -1 --format=%s base) in $(elapsed "$start")"
 }
@@ -101,7 +105,7 @@ apply_series() {
 			am "$LINUX_TREE" "$TOP/patches/$patch" >/dev/null 2>"$BUILD/am.log" || {
 				warn "patches/$patch does not apply to $(lgit log -1 --format=%s base):"
 				lgit am --abort 2>/dev/null || true
-				explain_failure "$patch"
+				explain_failure "$patch" || true
 				lgit checkout -q -f -B series "$old"
 				die "linux/ is back where it was. Mend the patch on its own base and export it again, or give the kernel it was written for"
 			}
@@ -127,10 +131,10 @@ again() {
 main() {
 	local force=
 	case ${1:-} in -h | --help) usage; return ;; --again) force=1 ;; '') ;; *) die2 "tree takes no '$1'" ;; esac
+	if [ -z "$LINUX" ] && [ -z "$(base_deb)" ]; then
+		die2 "there is no base kernel yet: run ./build.sh fetch"
+	fi
 	if [ ! -d "$LINUX_TREE/.git" ]; then
-		if [ -z "$LINUX" ] && [ -z "$(base_deb)" ]; then
-			die2 "there is no base kernel yet: run ./build.sh fetch"
-		fi
 		make_base
 		apply_series base
 		return
@@ -140,7 +144,6 @@ main() {
 			die "linux/ was made from $(cat "$LINUX_TREE/.git/base-id"), not from $(base_id), and holds unexported work: export it, move linux/ away, and try again"
 		fi
 		say "tree: making linux/ again, it was made from another base"
-		rm -rf "$LINUX_TREE" "$SRC"
 		make_base
 		apply_series base
 	elif [ -n "$force" ]; then
