@@ -41,6 +41,12 @@ EOF
 }
 
 main() {
+	case $TOP in *[[:space:]:]*) die2 "the kernel cannot be built below '$TOP': no spaces and colons in the path" ;; esac
+	set_option jobs "$JOBS"
+	set_option config "$CONFIG"
+	set_option arch "$ARCH"
+	set_option accel "$ACCEL"
+	[ -z "$LINUX" ] || set_option linux "$LINUX"
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--jobs | --config | --arch | --accel | --linux)
@@ -56,7 +62,10 @@ main() {
 	local command=${1:-all}
 	[ $# -eq 0 ] || shift
 	case $command in
-	all | deps | fetch | tree | export | check | kernel | run | test | clean) ;;
+	all)
+		[ $# -eq 0 ] || { usage; return; }
+		;;
+	deps | fetch | tree | export | check | kernel | run | test | clean) ;;
 	*) die2 "unknown command '$command'; see ./build.sh --help" ;;
 	esac
 	case " $* " in *" --help "* | *" -h "*) ;; *) take_lock ;; esac

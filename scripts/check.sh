@@ -21,21 +21,17 @@ usage: ./build.sh check [--quick]
   kernel-doc   -Wall has nothing to say that it does not say of the base
   codespell    patches, scripts and documents
   shellcheck   our scripts and those of the series
-  build        each patch compiles its files with W=1 without a warning that
-               the base does not give (not with --quick)
+  build        each patch compiles its files in mm/ and lib/ with W=1 without
+               a warning that the base does not give (not with --quick)
 
 Needs linux/, and makes it when it is not there.
 EOF
 }
 
 check() { # NAME FUNCTION
-	local start=$SECONDS log=$BUILD/log/check-$1.log status
-	# Not as a condition: there bash does not stop at what fails inside.
-	set +e
-	(set -e; "$2") >"$log" 2>&1
-	status=$?
-	set -e
-	if [ "$status" -eq 0 ]; then
+	local start=$SECONDS log=$BUILD/log/check-$1.log
+	guarded "$2" >"$log" 2>&1
+	if [ "$STATUS" -eq 0 ]; then
 		PASSED=$((PASSED + 1))
 		say "${GREEN}ok${OFF} check.$1 ($(elapsed "$start"))"
 	else
@@ -115,6 +111,7 @@ check_kernel_doc() {
 	local new
 	kernel_doc base >"$BUILD/log/kernel-doc.base"
 	kernel_doc HEAD >"$BUILD/log/kernel-doc.series"
+	! grep -h Traceback "$BUILD"/log/kernel-doc.* || return 1
 	new=$(comm -13 "$BUILD/log/kernel-doc.base" "$BUILD/log/kernel-doc.series")
 	[ -z "$new" ] || { printf '%s\n' "$new"; return 1; }
 }
@@ -139,8 +136,8 @@ kmake() { make -s -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
 
 compile() { # COMMIT LOG
 	local object list=
-	git -C "$SRC" checkout -q -f --detach "$1"
-	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig
+	check_out_src "$(lgit rev-parse "$1^{commit}")" || return
+	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig || return
 	grep -qx CONFIG_MMU_NOTIFIER=y "$OUT/.config" ||
 		{ echo "no mmu notifiers in this configuration"; return 1; }
 	for object in $(objects); do
@@ -159,8 +156,6 @@ check_build() {
 	mkdir -p "$OUT"
 	cat "$HARNESS"/kconfig/{guest,mm,hmm}.config "$HARNESS/kconfig/arch/$ARCH.config" \
 		"$HARNESS/kconfig/configs/debug.config" >"$OUT/fragments"
-	lgit worktree prune
-	[ -e "$SRC/.git" ] || lgit worktree add -q --detach "$SRC" base
 	compile base "$log.base" || return 1
 	for commit in $(lgit rev-list --reverse base..HEAD); do
 		compile "$commit" "$log.$commit" || return 1

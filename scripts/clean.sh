@@ -16,17 +16,12 @@ branches of your own.
 EOF
 }
 
-# What of linux/ is nowhere else.
-own_branches() {
-	lgit for-each-ref --format='%(refname:short)' refs/heads refs/stash |
-		grep -vE '^(series|part/.*)$' || true
-}
-
 main() {
 	local all=
 	case ${1:-} in -h | --help) usage; return ;; --all) all=1 ;; '') ;; *) die2 "clean takes no '$1'" ;; esac
 	if [ -n "$all" ] && [ -d "$LINUX_TREE/.git" ]; then
 		! has_unexported_work || die "linux/ has unexported work: ./build.sh export keeps it"
+		! patches_changed || die "patches/ is not what linux/ was exported to: ./build.sh tree first"
 		[ -z "$(own_branches)" ] || die "linux/ has branches of its own: $(own_branches | tr '\n' ' '): delete them first"
 		rm -rf "$LINUX_TREE"
 	fi

@@ -24,8 +24,7 @@ EOF
 }
 
 write_patches() {
-	# What a user configured for their own patches must not show in these.
-	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null lgit format-patch -q \
+	lgit format-patch -q \
 		--base=base --zero-commit --no-signature --abbrev=12 --no-renames \
 		--diff-algorithm=myers -o "$OUT/patches" base..HEAD
 }
@@ -123,6 +122,8 @@ main() {
 	local check=
 	case ${1:-} in -h | --help) usage; return ;; --check) check=1 ;; '') ;; *) die2 "export takes no '$1'" ;; esac
 	need_tree
+	need_calm
+	[ ! -e "$LINUX_TREE/.git/applying" ] || die "linux/ is half made: run ./build.sh tree"
 	[ "$(lgit rev-parse --abbrev-ref HEAD)" = series ] || die "linux/ is not on its branch series (a rebase under way?): git -C linux status"
 	! is_dirty || die "linux/ has uncommitted changes: commit them (git -C linux commit --fixup COMMIT, then rebase -i --autosquash base)"
 	generate
@@ -131,9 +132,12 @@ main() {
 		say "export: patches/ and linux/ agree"
 		return
 	fi
-	if [ -z "$check" ] && [ -e "$LINUX_TREE/.git/exported" ] && patches_changed &&
-		[ "$(exported_head)" != "$(lgit rev-parse HEAD)" ]; then
-		warn "patches/ changed too since linux/ was made; git has the old ones"
+	if patches_changed; then
+		[ -z "$(git -C "$TOP" status --porcelain -- patches series)" ] ||
+			die "patches/ or series has changes that git does not have: commit, stash or discard them first"
+		[ "$(exported_head)" != "$(lgit rev-parse HEAD)" ] ||
+			die "patches/ changed since linux/ was made, and linux/ did not: ./build.sh tree takes them"
+		warn "patches/ changed since linux/ was made; it is replaced, git has it"
 	fi
 	install_export
 	remember_export

@@ -14,7 +14,10 @@ add_program() { # ROOT FILE [TO]
 # The root that all guests of an image share; only /etc/plan differs.
 make_root() { # IMAGE
 	local root=$1/root file
-	[ ! -e "$1/root.cpio" ] || return 0
+	if [ "$1/root.cpio" -nt "$HARNESS/guest/init" ] &&
+		[ "$1/root.cpio" -nt "$TOP/scripts/initramfs.sh" ]; then
+		return
+	fi
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,sbin,dev,proc,sys,tmp,etc,usr/bin}
 	install "$(command -v busybox)" "$root/bin/busybox"

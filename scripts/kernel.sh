@@ -34,19 +34,6 @@ check_compiler() {
 		die2 "gcc $have is too old for this kernel, it needs $want: install a newer gcc"
 }
 
-# Moves build/src to what is to be built, touching only what differs.
-check_out() { # COMMIT
-	lgit worktree prune
-	if [ ! -e "$SRC/.git" ]; then
-		need_space 6 "the kernel's source and objects"
-		rm -rf "$SRC"
-		lgit worktree add -q --detach "$SRC" "$1"
-	elif [ "$(git -C "$SRC" rev-parse HEAD)" != "$1" ] || [ -n "$(git -C "$SRC" status --porcelain -uno)" ]; then
-		rm -f "$(git -C "$SRC" rev-parse --git-dir)/index.lock"
-		git -C "$SRC" checkout -q -f --detach "$1"
-	fi
-}
-
 configure() {
 	local line key lost=
 	fragments | xargs cat >"$OUT/fragments"
@@ -89,6 +76,8 @@ build() {
 	fi
 	if grep -q 'warning:' "$log"; then
 		grep -A 4 'warning:' "$log" | head -n 20 >&2
+		# Or they would not show when nothing has to be compiled again.
+		rm -rf "$OUT"
 		die "the kernel built with warnings: the log is ${log#"$TOP/"}"
 	fi
 	say "kernel: $(objects "$log") objects in $(elapsed "$start")"
@@ -127,14 +116,18 @@ install_image() {
 		die "the kselftests did not build: build/log/kselftest.log"
 	[ -x "$image/kselftest/mm/mmu_notifier" ] ||
 		die "the kselftests built, but without mm/mmu_notifier: build/log/kselftest.log"
-	printf '%s\n' "$COMMIT" >"$image/commit"
+	printf '%s\n' "$BUILT" >"$image/built"
 }
 
 main() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; return ;;
-		--variant) VARIANT=${2:-}; shift ;;
+		--variant)
+			[ $# -ge 2 ] || die2 "--variant needs a value: series or base"
+			VARIANT=$2
+			shift
+			;;
 		-*) die2 "kernel takes no '$1'; see ./build.sh kernel --help" ;;
 		*) set_option config "$1" ;;
 		esac
@@ -147,15 +140,16 @@ main() {
 	base) COMMIT=$(commit_of_parts tests) ;;
 	*) die2 "--variant $VARIANT: there is only: series base" ;;
 	esac
-	if [ "$(cat "$(image_dir "$VARIANT")/commit" 2>/dev/null)" = "$COMMIT" ] &&
-		[ "$(fragments | xargs cat)" = "$(cat "$OUT/fragments" 2>/dev/null)" ]; then
+	BUILT="$COMMIT $(fragments | xargs cat | sha1sum)"
+	if [ "$(cat "$(image_dir "$VARIANT")/built" 2>/dev/null)" = "$BUILT" ]; then
 		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
 		return
 	fi
 	mkdir -p "$OUT" "$BUILD/log"
 	local start=$SECONDS
 	step "kernel: $ARCH $CONFIG, $VARIANT, $JOBS jobs"
-	check_out "$COMMIT" || die "build/src could not be moved to what is to be built (above)"
+	[ -e "$SRC/.git" ] || need_space 6 "the kernel's source and objects"
+	check_out_src "$COMMIT" || die "build/src could not be moved to what is to be built (above)"
 	check_compiler
 	configure || die "the kernel could not be configured (above)"
 	build

@@ -19,10 +19,10 @@ function depth_of(line,   d) {
 # Ends the plans deeper than d: what they contain is over.
 function close_deeper(d,   i) {
 	for (i = deepest; i > d; i--) {
-		if (planned[i] != "" && planned[i] != seen[i]) {
+		if (planned[i] == "" && seen[i])
+			print "plan none, " seen[i] " seen, at level " i
+		else if (planned[i] != "" && (planned[i] != seen[i] || !planned[i]))
 			print "plan " planned[i] " planned, " seen[i] + 0 " seen, at level " i
-			broken = 1
-		}
 		planned[i] = ""
 		seen[i] = 0
 	}
@@ -33,6 +33,10 @@ function close_deeper(d,   i) {
 {
 	sub(/\r$/, "")
 	depth = depth_of($0)
+}
+
+rest ~ /^Bail out!/ {
+	print "plan broken off: " rest
 }
 
 rest ~ /^1\.\.[0-9]+/ {
@@ -53,7 +57,8 @@ rest ~ /^(not )?ok [0-9]+/ {
 	seen[depth]++
 	name = rest
 	sub(/^(not )?ok [0-9]+ (- )?/, "", name)
-	result = rest ~ /^not/ ? "fail" : "pass"
+	# What is expected to fail, or was and did not, is nothing that passed.
+	result = rest ~ /^not/ || name ~ /# X(FAIL|PASS)/ ? "fail" : "pass"
 	if (name ~ /# SKIP/)
 		result = "skip"
 	sub(/ *#.*$/, "", name)

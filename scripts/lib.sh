@@ -24,6 +24,14 @@ LINUX=${LINUX:-}
 export JOBS CONFIG ARCH ACCEL LINUX
 export LC_ALL=C.UTF-8
 
+# What a user configured for their own work must not change what git does here,
+# and a --linux tree may belong to somebody else.
+# shellcheck disable=SC2046 # names of variables
+unset $(git rev-parse --local-env-vars 2>/dev/null || true)
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+export GIT_COMMITTER_NAME=series GIT_COMMITTER_EMAIL=series@localhost
+
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	RED=$'\e[31m' GREEN=$'\e[32m' BOLD=$'\e[1m' OFF=$'\e[0m'
 else
@@ -38,6 +46,15 @@ die2() { printf '%serror:%s %s\n' "$RED" "$OFF" "$*" >&2; exit 2; }
 
 # minutes:seconds since $1 (a value of $SECONDS)
 elapsed() { printf '%d:%02d' $(((SECONDS - $1) / 60)) $(((SECONDS - $1) % 60)); }
+
+# Runs a function that stops at the first command that fails, and sets STATUS.
+# Not to be used as a condition: there bash does not stop.
+guarded() {
+	set +e
+	(set -e; "$@")
+	STATUS=$?
+	set -e
+}
 
 list_configs() {
 	local f out=''
@@ -101,6 +118,18 @@ need_space() { # GIB WHAT
 }
 
 lgit() { git -C "$LINUX_TREE" "$@"; }
+
+# Moves build/src to a commit of linux/, touching only what differs.
+check_out_src() { # COMMIT
+	lgit worktree prune || return
+	if [ ! -e "$SRC/.git" ]; then
+		rm -rf "$SRC"
+		lgit worktree add -q --detach "$SRC" "$1" || return
+	fi
+	rm -f "$(git -C "$SRC" rev-parse --absolute-git-dir)/index.lock"
+	git -C "$SRC" checkout -q -f --detach "$1" || return
+	[ "$(git -C "$SRC" rev-parse HEAD)" = "$1" ]
+}
 
 need_tree() {
 	[ -d "$LINUX_TREE/.git" ] || die2 "there is no linux/ yet: run ./build.sh tree"

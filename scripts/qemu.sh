@@ -30,8 +30,7 @@ choose_accel() { # KERNEL INITRAMFS
 		return
 	fi
 	if [ ! -e "$answer" ]; then
-		qemu_command kvm "$1" "$2" "quiet rdinit=/bin/true panic=-1" /dev/null
-		# /bin/true as init ends at once, with a panic: a reboot, a good exit.
+		qemu_command kvm "$1" "$2" "quiet rdinit=/bin/busybox -- poweroff -f" /dev/null
 		if timeout -k 1 20 "${QEMU[@]}" -serial none >/dev/null 2>&1 9>&-; then
 			echo kvm >"$answer"
 		else

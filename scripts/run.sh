@@ -58,7 +58,7 @@ run_guest() { # LIMIT
 	QEMU_PID=$!
 	trap 'stop_qemu; exit 130' INT TERM
 	tail -n +1 -F --pid="$QEMU_PID" -s 0.2 "$DIR/results" 2>/dev/null 9>&- |
-		grep --line-buffered -vE 'RUN  |    OK  ' &
+		grep --line-buffered -vE 'RUN  |    OK  |^not ok - the guest did not run' &
 	TAIL_PID=$!
 	while kill -0 "$QEMU_PID" 2>/dev/null; do
 		if [ "$1" -gt 0 ] && [ $((SECONDS - start)) -ge "$1" ]; then
@@ -107,11 +107,20 @@ parse() {
 			case $1 in
 			--variant) VARIANT=$2 ;;
 			--append) APPEND=$2 ;;
-			--limit) LIMIT=$2 ;;
+			--limit)
+				[[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "--limit $2: not a number above 0"
+				LIMIT=$2
+				;;
 			--plan) PLAN=$2 ;;
-			--name) NAME=$2 ;;
-			--failures) FAILURES=$2 ;;
-			--splats) SPLATS=$2 ;;
+			--name)
+				[[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die2 "--name $2: letters, digits, dots and dashes only"
+				NAME=$2
+				;;
+			--failures | --splats)
+				[ -r "$2" ] || die2 "$1 $2: no such file"
+				[ "$1" = --splats ] || FAILURES=$2
+				[ "$1" = --failures ] || SPLATS=$2
+				;;
 			esac
 			shift
 			;;
@@ -128,16 +137,17 @@ main() {
 	local image accel start=$SECONDS limit
 	command -v qemu-system-x86_64 >/dev/null || die2 "there is no qemu-system-x86_64: run ./build.sh deps"
 	image=$(image_dir "$VARIANT")
-	[ -e "$image/commit" ] || die2 "there is no $VARIANT kernel for $ARCH $CONFIG: run ./build.sh kernel --variant $VARIANT"
+	[ -e "$image/built" ] || die2 "there is no $VARIANT kernel for $ARCH $CONFIG: run ./build.sh kernel --variant $VARIANT"
 	DIR=$BUILD/run/${NAME:-$VARIANT}
 	rm -rf "$DIR"
 	mkdir -p "$DIR"
 	echo "not ok - the guest did not run" >"$DIR/results"
 	write_plan "${TESTS[@]}"
-	make_initramfs "$image" "$DIR/plan" "$DIR/initramfs" || die "the initramfs could not be made (disk full?)"
+	guarded make_initramfs "$image" "$DIR/plan" "$DIR/initramfs"
+	[ "$STATUS" -eq 0 ] || die "the initramfs could not be made (above; is the disk full?)"
 	accel=$(choose_accel "$image/kernel" "$DIR/initramfs")
 	qemu_command "$accel" "$image/kernel" "$DIR/initramfs" "$APPEND" "$DIR/results"
-	printf '%q ' "${QEMU[@]}" >"$DIR/command"
+	printf '%q ' "${QEMU[@]}" -serial mon:stdio >"$DIR/command"
 
 	if [ "$MODE" = shell ]; then
 		"${QEMU[@]}" -serial mon:stdio 9>&-

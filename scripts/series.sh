@@ -1,12 +1,9 @@
 # shellcheck shell=bash
 # What linux/ and patches/ know of each other. Sourced, never run.
 
-# git am that never needs an identity and gives the same commits every time.
+# git am that gives the same commits every time: lib.sh fixes the committer.
 am() { # DIR PATCH
-	git -C "$1" -c user.name="$(git config user.name || echo nobody)" \
-		-c user.email="$(git config user.email || echo nobody@localhost)" \
-		-c core.hooksPath=/dev/null -c commit.gpgSign=false \
-		am -q --committer-date-is-author-date --whitespace=error-all "$2"
+	git -C "$1" am -q --committer-date-is-author-date --whitespace=error-all "$2"
 }
 
 patches_hash() {
@@ -23,10 +20,24 @@ patches_changed() {
 	[ "$(cut -d' ' -f2 "$LINUX_TREE/.git/exported" 2>/dev/null || true)" != "$(patches_hash)" ]
 }
 
-is_dirty() { [ -n "$(lgit status --porcelain)" ]; }
+is_dirty() { [ -n "$(lgit status --porcelain --untracked-files=all)" ]; }
 
 has_unexported_work() {
-	[ "$(lgit rev-parse HEAD)" != "$(exported_head)" ] || is_dirty
+	[ "$(lgit rev-parse HEAD)" != "$(exported_head)" ] ||
+		[ "$(lgit rev-parse refs/heads/series)" != "$(exported_head)" ] || is_dirty
+}
+
+# In the middle of a rebase or am, HEAD is not what its owner will have.
+need_calm() {
+	if [ -e "$LINUX_TREE/.git/rebase-merge" ] || [ -e "$LINUX_TREE/.git/rebase-apply" ]; then
+		die "a rebase or am is under way in linux/: end it first (git -C linux status says how)"
+	fi
+}
+
+# Branches and stashes of linux/ that are nowhere else.
+own_branches() {
+	lgit for-each-ref --format='%(refname:short)' refs/heads refs/stash |
+		grep -vE '^(series|part/.*)$' || true
 }
 
 # The commit that is to be built: HEAD, with uncommitted changes if there are.

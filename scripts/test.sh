@@ -97,7 +97,7 @@ part_base() {
 part_runner() {
 	step "runner: guests that must fail"
 	must_fail warn 'console is not clean: .*WARNING'
-	must_fail oops 'did not come to its end'
+	must_fail oops 'console is not clean: .*BUG: '
 	must_fail hang 'the guest hung'
 	must_fail short 'plan not kept: 2 planned, 1 seen'
 	must_fail skip 'skipped: all is well'

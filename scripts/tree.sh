@@ -62,8 +62,7 @@ commit_base() { # DIR
 	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=1 add -A -f . || return
 	GIT_AUTHOR_NAME=base GIT_AUTHOR_EMAIL=base@localhost GIT_AUTHOR_DATE=$date \
 		GIT_COMMITTER_NAME=base GIT_COMMITTER_EMAIL=base@localhost GIT_COMMITTER_DATE=$date \
-		git -C "$1" -c core.hooksPath=/dev/null -c commit.gpgSign=false \
-		commit -q -m "Linux $version" || return
+		git -C "$1" commit -q -m "Linux $version" || return
 	git -C "$1" tag base
 }
 
@@ -97,8 +96,13 @@ explain_failure() { # PATCH
 		done
 }
 
-apply_series() {
-	local part patch old=$1
+# Applies patches/ to base. The mark tells a later run that this one did not
+# come to its end, and what was there before.
+apply_series() { # OLD
+	local part patch old ends=
+	old=$(lgit rev-parse "$1")
+	echo "$old" >"$LINUX_TREE/.git/applying"
+	lgit checkout -q -f -B series base
 	for part in $PARTS; do
 		for patch in $(part_patches "$part"); do
 			[ -f "$TOP/patches/$patch" ] || die "series names patches/$patch, which is not there"
@@ -107,25 +111,45 @@ apply_series() {
 				lgit am --abort 2>/dev/null || true
 				explain_failure "$patch" || true
 				lgit checkout -q -f -B series "$old"
+				rm "$LINUX_TREE/.git/applying"
 				die "linux/ is back where it was. Mend the patch on its own base and export it again, or give the kernel it was written for"
 			}
 		done
-		[ -z "$(part_patches "$part")" ] || lgit branch -q -f "part/$part"
+		[ -z "$(part_patches "$part")" ] || ends+=" part/$part=$(lgit rev-parse HEAD)"
+	done
+	for part in $ends; do
+		lgit branch -q -f "${part%=*}" "${part#*=}"
 	done
 	remember_export
+	rm "$LINUX_TREE/.git/applying"
 	say "tree: $(lgit rev-list --count base..series) patches applied on $(lgit log -1 --format=%s base)"
 }
 
+# What was there stays as a branch, unless it comes out the same.
 again() {
-	local old
-	old=$(lgit stash create || true)
-	old=${old:-$(lgit rev-parse HEAD)}
-	if has_unexported_work; then
-		lgit branch "backup/$(date +%Y%m%d-%H%M%S)" "$old"
-		say "tree: what was there is kept as $(lgit branch --list 'backup/*' | tail -n 1 | tr -d ' ')"
+	local old backup
+	need_calm
+	backup=backup/$(date +%Y%m%d-%H%M%S)
+	old=$(series_commit)
+	lgit branch "$backup" "$old"
+	[ "$(lgit rev-parse HEAD)" = "$(lgit rev-parse refs/heads/series)" ] ||
+		lgit branch "$backup-series" refs/heads/series
+	apply_series "$(lgit rev-parse refs/heads/series)"
+	if [ "$(lgit rev-parse HEAD)" = "$old" ] || [ "$(lgit rev-parse base)" = "$old" ]; then
+		lgit branch -q -D "$backup"
+	else
+		say "tree: what was there is kept as the branch $backup"
 	fi
-	lgit checkout -q -f -B series base
-	apply_series "$(lgit rev-parse "$old")"
+}
+
+# After an interruption: patches/ once more, from where that run began.
+recover() {
+	local old
+	old=$(cat "$LINUX_TREE/.git/applying")
+	say "tree: the last run was interrupted, applying again"
+	rm -f "$LINUX_TREE/.git/index.lock"
+	lgit am --abort 2>/dev/null || rm -rf "$LINUX_TREE/.git/rebase-apply"
+	apply_series "$old"
 }
 
 main() {
@@ -139,13 +163,18 @@ main() {
 		apply_series base
 		return
 	fi
+	[ -e "$LINUX_TREE/.git/applying" ] || need_calm
 	if [ "$(cat "$LINUX_TREE/.git/base-id" 2>/dev/null)" != "$(base_id)" ]; then
 		if has_unexported_work; then
 			die "linux/ was made from $(cat "$LINUX_TREE/.git/base-id"), not from $(base_id), and holds unexported work: export it, move linux/ away, and try again"
 		fi
+		[ -z "$(own_branches)" ] ||
+			die "linux/ was made from another base and has branches of its own: $(own_branches | tr '\n' ' '): move linux/ away, or delete them"
 		say "tree: making linux/ again, it was made from another base"
 		make_base
 		apply_series base
+	elif [ -e "$LINUX_TREE/.git/applying" ]; then
+		recover
 	elif [ -n "$force" ]; then
 		again
 	elif has_unexported_work; then

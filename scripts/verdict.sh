@@ -2,10 +2,21 @@
 # What a run was worth: from its channel, its console and QEMU's exit. Sourced,
 # never run.
 
-# The lines of the console that are bad. What --splats expects is taken out.
+expressions() { grep -vE '^(#|$)' "$1"; }
+
+# An expression that grep does not understand would find nothing.
+check_expressions() {
+	local file status
+	for file in "$HARNESS/console-bad" "$HARNESS/console-ok" ${SPLATS:+"$SPLATS"}; do
+		status=0
+		grep -qEf <(expressions "$file") /dev/null || status=$?
+		[ "$status" -eq 1 ] || echo "$file has an expression that grep does not understand"
+	done
+}
+
 bad_lines() {
-	grep -aEf <(grep -v '^#' "$HARNESS/console-bad") "$DIR/console" |
-		grep -avEf <(grep -v '^#' "$HARNESS/console-ok") || true
+	grep -aEf <(expressions "$HARNESS/console-bad") "$DIR/console" |
+		grep -avEf <(expressions "$HARNESS/console-ok") || true
 }
 
 # With --splats: each expression has to be there, and each bad line has to be
@@ -19,7 +30,7 @@ check_console() {
 			grep -aqE "$expression" "$DIR/console" ||
 				echo "the console does not show: $expression"
 		done <"$SPLATS"
-		grep -avEf <(grep -vE '^(#|$)' "$SPLATS") "$DIR/bad" >"$DIR/bad.left" || true
+		grep -avEf <(expressions "$SPLATS") "$DIR/bad" >"$DIR/bad.left" || true
 		mv "$DIR/bad.left" "$DIR/bad"
 	fi
 	if [ -s "$DIR/bad" ]; then
@@ -46,6 +57,8 @@ reasons() {
 		sed 's/^\t\(.*\)/failed: \1/; t; s/^/did not fail as it should: /'
 	sed -n 's/^skip /skipped: /p' "$DIR/summary"
 	[ -n "$(sed -n '/^\(pass\|fail\) /p' "$DIR/summary")" ] || echo "no test ran"
+	[ -s "$DIR/console" ] || echo "the console is empty"
+	check_expressions
 	check_console
 }
 
