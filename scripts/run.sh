@@ -24,7 +24,8 @@ usage() {
 usage: ./build.sh run [OPTION...] [-- TEST...]
 
 Boots the kernel that ./build.sh kernel built, with an initramfs, and runs the
-kselftests; with TEST (fixture.test or test) only those.
+kselftests; with TEST (fixture.test, fixture.variant.test, or test for each of
+that name) only those.
 
   --variant V    series (default) or base
   --append LINE  more for the kernel command line
@@ -81,7 +82,7 @@ write_plan() {
 	local test list=
 	for test in "$@"; do
 		case $test in *[!A-Za-z0-9_.]*) die2 "'$test' is not the name of a test" ;; esac
-		list+=" -t ${test##*.}"
+		case $test in *.*) list+=" -r $test" ;; *) list+=" -t $test" ;; esac
 	done
 	case $PLAN in
 	misuse) printf 'PLAN=script\nARGUMENTS="misuse%s"\n' "$list" ;;
