@@ -10,16 +10,21 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pid.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -33,10 +38,43 @@
 #define TMN_MAX_OPEN	64
 /* Nothing waits longer, before anything calls the task hung. */
 #define TMN_LIMIT	(20 * HZ)
+/* Nor spins longer, before anything calls the CPU stuck. */
+#define TMN_SPIN_LIMIT	(5 * HZ)
 
 static bool misuse;
 module_param(misuse, bool, 0444);
 MODULE_PARM_DESC(misuse, "allow bugs of a driver that make the kernel warn");
+
+/*
+ * Many notifiers, without what a slot records of each. What is asked of them is
+ * that they are freed: all of them, once, and not while they are in use.
+ */
+struct tmn_bulk {
+	struct tmn_bulk_on cfg;
+	struct tmn_file *file;
+	/* pinned, to see who else does */
+	struct mm_struct *mm;
+	struct tmn_many **many;
+	unsigned long *taken_off;
+	atomic_t left;
+	atomic64_t calls;
+	atomic64_t releases;
+	atomic64_t early;
+	u64 off_ns;
+	u64 sync_ns;
+};
+
+#define TMN_MAGIC	0x746d6e21
+
+/* The object that a driver would embed a notifier in. */
+struct tmn_many {
+	struct mmu_notifier mn;
+	struct rcu_head rcu;
+	struct tmn_bulk *bulk;
+	unsigned int nr;
+	atomic_t running;
+	u32 magic;
+};
 
 /* An open file: lives until the last notifier that was put on through it. */
 struct tmn_file {
@@ -49,6 +87,9 @@ struct tmn_file {
 	int holding;
 	bool unhold;
 	struct mmu_notifier_ops get_ops;
+	struct list_head leftover;
+	/* one, set once */
+	struct tmn_bulk *bulk;
 };
 
 /* A start that has no end yet. */
@@ -63,6 +104,8 @@ struct tmn_open {
 struct tmn_slot {
 	struct tmn_file *file;
 	struct tmn_register cfg;
+	/* where it is to be put on; pinned with TMN_F_PREPARE */
+	struct mm_struct *mm;
 	/* serializes what a driver has to serialize: read, remove */
 	struct mutex call;
 	bool live;
@@ -76,10 +119,14 @@ struct tmn_slot {
 		struct tmn_interval *interval;
 	};
 	struct mmu_notifier_ops ops;
+	/* a call that the next callback of a kind makes */
+	struct tmn_call armed;
+	struct tmn_slot *armed_slot;
 	/* the lock of the collision-retry scheme */
 	struct mutex user_lock;
 	u32 closed;
 	atomic_t at_gate;
+	atomic64_t secondary;
 
 	/* protects what follows; taken under page table locks */
 	spinlock_t lock;
@@ -94,6 +141,7 @@ struct tmn_slot {
 /* Apart from the slot, so that KASAN sees a use after it was taken off. */
 struct tmn_list {
 	struct mmu_notifier mn;
+	struct rcu_head rcu;
 	struct tmn_slot *slot;
 };
 
@@ -119,14 +167,22 @@ struct tmn_job {
 };
 
 static atomic64_t tmn_clock;
+/* callbacks of struct tmn_many after they were freed */
+static atomic64_t tmn_late;
 /* free_notifier() calls that are still to come */
 static atomic_t tmn_pending = ATOMIC_INIT(0);
+/* files with notifiers that the module's exit takes off */
+static LIST_HEAD(tmn_leftovers);
+static DEFINE_MUTEX(tmn_leftovers_lock);
 /* hands the slot of a mmu_notifier_get() to its alloc_notifier() */
 static DEFINE_MUTEX(tmn_get_lock);
 static struct tmn_slot *tmn_get_slot;
 
 static void tmn_slot_free(struct tmn_slot *slot)
 {
+	if (slot->mm && slot->cfg.flags & TMN_F_PREPARE)
+		mmdrop(slot->mm);
+	kfree(slot->list);
 	kvfree(slot->log);
 	kfree(slot);
 }
@@ -140,6 +196,12 @@ static void tmn_file_free(struct kref *ref)
 	xa_for_each(&file->slots, id, slot)
 		tmn_slot_free(slot);
 	xa_destroy(&file->slots);
+	if (file->bulk) {
+		mmdrop(file->bulk->mm);
+		kvfree(file->bulk->many);
+		bitmap_free(file->bulk->taken_off);
+	}
+	kfree(file->bulk);
 	kfree(file);
 }
 
@@ -196,6 +258,42 @@ static void tmn_pass_gate(struct tmn_slot *slot, u32 gate,
 	atomic_dec(&slot->at_gate);
 }
 
+/* The same where it may not sleep. */
+static void tmn_spin_at_gate(struct tmn_slot *slot)
+{
+	unsigned long limit = jiffies + TMN_SPIN_LIMIT;
+
+	if (!(READ_ONCE(slot->closed) & TMN_GATE_SPIN))
+		return;
+	atomic_inc(&slot->at_gate);
+	wake_up_all(&slot->file->wq);
+	while (READ_ONCE(slot->closed) & TMN_GATE_SPIN && time_before(jiffies, limit))
+		cpu_relax();
+	if (READ_ONCE(slot->closed) & TMN_GATE_SPIN) {
+		pr_err("nobody opened the spinning gate of notifier %u\n",
+		       slot->cfg.id);
+		WRITE_ONCE(slot->closed, 0);
+	}
+	atomic_dec(&slot->at_gate);
+}
+
+static int tmn_make_call(struct tmn_slot *slot, u32 what);
+
+/* Makes the call that was armed for a callback, once. */
+static void tmn_callback(struct tmn_slot *slot, enum tmn_where where)
+{
+	struct tmn_slot *target = NULL;
+
+	spin_lock(&slot->lock);
+	if (slot->armed.where == where) {
+		target = slot->armed_slot;
+		slot->armed_slot = NULL;
+	}
+	spin_unlock(&slot->lock);
+	if (target)
+		tmn_make_call(target, slot->armed.what);
+}
+
 static int tmn_wanted_failure(struct tmn_slot *slot,
 			      const struct mmu_notifier_range *range)
 {
@@ -213,6 +311,17 @@ static struct tmn_slot *tmn_slot_of(struct mmu_notifier *mn)
 	return container_of(mn, struct tmn_list, mn)->slot;
 }
 
+/* Whether the kernel would notice if a callback slept where it may not. */
+static void tmn_check_context(const struct mmu_notifier_range *range)
+{
+	if (mmu_notifier_range_blockable(range))
+		might_sleep();
+#ifdef CONFIG_DEBUG_ATOMIC_SLEEP
+	else
+		WARN_ON_ONCE(!current->non_block_count);
+#endif
+}
+
 static int tmn_start(struct mmu_notifier *mn,
 		     const struct mmu_notifier_range *range)
 {
@@ -220,8 +329,7 @@ static int tmn_start(struct mmu_notifier *mn,
 	int i = slot->cfg.ops & TMN_OP_END ? 0 : TMN_MAX_OPEN;
 	int ret = tmn_wanted_failure(slot, range);
 
-	if (mmu_notifier_range_blockable(range))
-		might_sleep();
+	tmn_check_context(range);
 	if (!tmn_concerns(slot, range->start, range->end))
 		return 0;
 
@@ -247,8 +355,12 @@ static int tmn_start(struct mmu_notifier *mn,
 	tmn_log(slot, TMN_EV_START, range, ret);
 	spin_unlock(&slot->lock);
 
-	if (!ret && mmu_notifier_range_blockable(range))
+	if (!mmu_notifier_range_blockable(range))
+		tmn_spin_at_gate(slot);
+	else if (!ret)
 		tmn_pass_gate(slot, TMN_GATE_START, range);
+	if (mmu_notifier_range_blockable(range))
+		tmn_callback(slot, TMN_IN_START);
 	return ret;
 }
 
@@ -259,6 +371,7 @@ static void tmn_end(struct mmu_notifier *mn,
 	struct tmn_open *match = NULL;
 	int i;
 
+	tmn_check_context(range);
 	if (!tmn_concerns(slot, range->start, range->end))
 		return;
 
@@ -287,6 +400,8 @@ static void tmn_end(struct mmu_notifier *mn,
 	}
 	tmn_log(slot, TMN_EV_END, range, 0);
 	spin_unlock(&slot->lock);
+	if (mmu_notifier_range_blockable(range))
+		tmn_callback(slot, TMN_IN_END);
 }
 
 static void tmn_release(struct mmu_notifier *mn, struct mm_struct *mm)
@@ -306,6 +421,7 @@ static void tmn_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	tmn_log(slot, TMN_EV_RELEASE, &range, 0);
 	spin_unlock(&slot->lock);
 	tmn_pass_gate(slot, TMN_GATE_RELEASE, &range);
+	tmn_callback(slot, TMN_IN_RELEASE);
 }
 
 static bool tmn_young(struct mmu_notifier *mn, unsigned long start,
@@ -341,15 +457,21 @@ static bool tmn_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
 			 &tmn_slot_of(mn)->stats.test_young);
 }
 
+/* Can be called where nothing may sleep. */
+static void tmn_secondary(struct mmu_notifier *mn, struct mm_struct *mm,
+			  unsigned long start, unsigned long end)
+{
+	atomic64_inc(&tmn_slot_of(mn)->secondary);
+}
+
 static struct mmu_notifier *tmn_alloc_notifier(struct mm_struct *mm)
 {
 	lockdep_assert_held(&tmn_get_lock);
 	return &tmn_get_slot->list->mn;
 }
 
-static void tmn_free_notifier(struct mmu_notifier *mn)
+static void tmn_list_free(struct tmn_list *list)
 {
-	struct tmn_list *list = container_of(mn, struct tmn_list, mn);
 	struct tmn_slot *slot = list->slot;
 	struct tmn_file *file = slot->file;
 
@@ -358,13 +480,25 @@ static void tmn_free_notifier(struct mmu_notifier *mn)
 		return;
 	if (slot->cfg.flags & TMN_F_SLOW_FREE)
 		mdelay(1);
+	tmn_callback(slot, TMN_IN_FREE);
 	spin_lock(&slot->lock);
 	slot->stats.frees++;
 	slot->off = true;
 	spin_unlock(&slot->lock);
+	slot->list = NULL;
 	kfree(list);
 	kref_put(&file->ref, tmn_file_free);
 	atomic_dec(&tmn_pending);
+}
+
+static void tmn_free_notifier(struct mmu_notifier *mn)
+{
+	tmn_list_free(container_of(mn, struct tmn_list, mn));
+}
+
+static void tmn_free_rcu(struct rcu_head *rcu)
+{
+	tmn_list_free(container_of(rcu, struct tmn_list, rcu));
 }
 
 /* The first pass, and the only one of TMN_INTERVAL. */
@@ -398,6 +532,8 @@ static bool tmn_invalidate_common(struct mmu_interval_notifier *mni,
 
 	if (!ret && blockable)
 		tmn_pass_gate(slot, TMN_GATE_START, range);
+	if (blockable && range->event != MMU_NOTIFY_RELEASE)
+		tmn_callback(slot, TMN_IN_INVALIDATE);
 	return !ret;
 }
 
@@ -413,6 +549,7 @@ static bool tmn_invalidate_start(struct mmu_interval_notifier *mni,
 				 unsigned long cur_seq,
 				 struct mmu_interval_notifier_finish **finish)
 {
+	struct tmn_slot *slot = container_of(mni, struct tmn_interval, mni)->slot;
 	struct tmn_finish *tf;
 
 	if (!tmn_invalidate_common(mni, range, cur_seq))
@@ -422,6 +559,10 @@ static bool tmn_invalidate_start(struct mmu_interval_notifier *mni,
 	if (tf) {
 		tf->range = *range;
 		*finish = &tf->f;
+	} else {
+		spin_lock(&slot->lock);
+		slot->stats.absorbed++;
+		spin_unlock(&slot->lock);
 	}
 	return true;
 }
@@ -469,6 +610,8 @@ static void tmn_fill_ops(struct mmu_notifier_ops *ops, const struct tmn_register
 		ops->clear_young = tmn_clear_young;
 	if (cfg->ops & TMN_OP_TEST_YOUNG)
 		ops->test_young = tmn_test_young;
+	if (cfg->ops & TMN_OP_SECONDARY)
+		ops->arch_invalidate_secondary_tlbs = tmn_secondary;
 	if (cfg->kind == TMN_LIST_PUT || cfg->kind == TMN_LIST_GET)
 		ops->free_notifier = tmn_free_notifier;
 	if (cfg->kind == TMN_LIST_GET)
@@ -494,7 +637,6 @@ static struct tmn_slot *tmn_slot_alloc(struct tmn_file *file,
 	else
 		slot->list = kzalloc_obj(*slot->list);
 	if (!slot->log || !slot->list) {
-		kfree(slot->list);
 		tmn_slot_free(slot);
 		return NULL;
 	}
@@ -505,47 +647,118 @@ static struct tmn_slot *tmn_slot_alloc(struct tmn_file *file,
 	return slot;
 }
 
+static bool tmn_is_bare(u32 what)
+{
+	return what == TMN_DO_PUT_ON_BARE || what == TMN_DO_PUT_ON_LOCKED_BARE;
+}
+
+static bool tmn_is_locked(u32 what)
+{
+	return what == TMN_DO_PUT_ON_LOCKED || what == TMN_DO_PUT_ON_LOCKED_BARE;
+}
+
 /* mmu_notifier_get(), which may give the notifier of another slot. */
-static int tmn_get(struct tmn_slot **slot)
+static int tmn_get(struct tmn_slot **slot, u32 what)
 {
 	struct tmn_file *file = (*slot)->file;
+	const struct mmu_notifier_ops *ops = &file->get_ops;
 	struct mmu_notifier *mn;
 
-	mutex_lock(&tmn_get_lock);
+	/* Not mutex_lock(): where it may not sleep, the kernel is to say so. */
+	if (!mutex_trylock(&tmn_get_lock))
+		return -EBUSY;
 	tmn_fill_ops(&file->get_ops, &(*slot)->cfg);
+	if (tmn_is_bare(what))
+		ops = NULL;
 	WRITE_ONCE(tmn_get_slot, *slot);
-	mn = mmu_notifier_get(&file->get_ops, current->mm);
+	if (tmn_is_locked(what))
+		mn = mmu_notifier_get_locked(ops, (*slot)->mm);
+	else
+		mn = mmu_notifier_get(ops, (*slot)->mm);
 	WRITE_ONCE(tmn_get_slot, NULL);
 	if (!IS_ERR(mn)) {
 		*slot = tmn_slot_of(mn);
+		spin_lock(&(*slot)->lock);
 		(*slot)->users++;
+		spin_unlock(&(*slot)->lock);
 	}
 	mutex_unlock(&tmn_get_lock);
 	return PTR_ERR_OR_ZERO(mn);
 }
 
-static int tmn_put_on(struct tmn_slot **slot)
+static int tmn_insert(struct tmn_slot *slot, u32 what)
 {
-	const struct tmn_register *cfg = &(*slot)->cfg;
+	const struct mmu_interval_notifier_ops *ops = &tmn_interval_ops;
+	struct mmu_interval_notifier *mni = &slot->interval->mni;
+	unsigned long start = slot->cfg.start, len = slot->cfg.end - start;
+	int ret;
 
-	switch (cfg->kind) {
-	case TMN_LIST_GET:
-		return tmn_get(slot);
-	case TMN_INTERVAL:
-		return mmu_interval_notifier_insert(&(*slot)->interval->mni,
-						    current->mm, cfg->start,
-						    cfg->end - cfg->start,
-						    &tmn_interval_ops);
-	case TMN_INTERVAL_TWO_PASS:
-		return mmu_interval_notifier_insert(&(*slot)->interval->mni,
-						    current->mm, cfg->start,
-						    cfg->end - cfg->start,
-						    &tmn_two_pass_ops);
-	default:
+	if (slot->cfg.kind == TMN_INTERVAL_TWO_PASS)
+		ops = &tmn_two_pass_ops;
+	if (tmn_is_bare(what))
+		ops = NULL;
+	if (tmn_is_locked(what))
+		ret = mmu_interval_notifier_insert_locked(mni, slot->mm, start, len, ops);
+	else
+		ret = mmu_interval_notifier_insert(mni, slot->mm, start, len, ops);
+	/* Drivers take it for one that has to be removed. */
+	if (ret && mni->mm)
+		return -EUCLEAN;
+	return ret;
+}
+
+static int tmn_put_on(struct tmn_slot **slot, u32 what)
+{
+	struct mmu_notifier *mn = &(*slot)->list->mn;
+
+	if ((*slot)->cfg.kind == TMN_LIST_GET)
+		return tmn_get(slot, what);
+	if (tmn_is_interval(&(*slot)->cfg))
+		return tmn_insert(*slot, what);
+	if (what != TMN_DO_PUT_ON_AGAIN)
 		(*slot)->users = 1;
-		(*slot)->list->mn.ops = &(*slot)->ops;
-		return mmu_notifier_register(&(*slot)->list->mn, current->mm);
+	mn->ops = tmn_is_bare(what) ? NULL : &(*slot)->ops;
+	if (tmn_is_locked(what))
+		return __mmu_notifier_register(mn, (*slot)->mm);
+	return mmu_notifier_register(mn, (*slot)->mm);
+}
+
+static int tmn_try_to_put_on(struct tmn_slot **slot, u32 what)
+{
+	struct tmn_slot *mine = *slot;
+	int ret;
+
+	/* Before the call, since callbacks can come before it returns. */
+	kref_get(&mine->file->ref);
+	mine->live = true;
+	ret = tmn_put_on(slot, what);
+	if (ret || *slot != mine) {
+		mine->live = false;
+		kref_put(&mine->file->ref, tmn_file_free);
 	}
+	return ret;
+}
+
+/* With a user that the caller drops. */
+static struct mm_struct *tmn_mm_of(pid_t nr)
+{
+	struct task_struct *leader, *task;
+	struct mm_struct *mm = NULL;
+
+	if (!nr)
+		return get_task_mm(current);
+	rcu_read_lock();
+	leader = pid_task(find_vpid(nr), PIDTYPE_PID);
+	/* The leader of a victim may have left its mm. */
+	if (leader) {
+		for_each_thread(leader, task) {
+			mm = get_task_mm(task);
+			if (mm)
+				break;
+		}
+	}
+	rcu_read_unlock();
+	return mm;
 }
 
 static int tmn_register(struct tmn_file *file, void *arg)
@@ -554,25 +767,32 @@ static int tmn_register(struct tmn_file *file, void *arg)
 	struct tmn_slot *slot, *mine;
 	int ret;
 
-	if (cfg->kind >= TMN_NR_KINDS || cfg->ops & ~TMN_OP_ALL ||
+	if (cfg->kind >= TMN_NR_KINDS || cfg->ops & ~(TMN_OP_ALL | TMN_OP_SECONDARY) ||
 	    cfg->flags & ~TMN_F_ALL || cfg->start > cfg->end ||
-	    (cfg->flags & TMN_F_FAIL_BLOCK && !misuse) ||
-	    /* A start that can fail may not have an end. */
-	    (cfg->flags & TMN_F_FAIL_NONBLOCK && cfg->ops & TMN_OP_END) ||
-	    (tmn_is_interval(cfg) && (cfg->ops || cfg->start == cfg->end)) ||
+	    (tmn_is_interval(cfg) && cfg->ops) ||
 	    (cfg->kind == TMN_LIST_GET && cfg->ops != TMN_OP_ALL))
 		return -EINVAL;
+	if (!misuse && (cfg->flags & TMN_F_FAIL_BLOCK ||
+			(cfg->ops & TMN_OP_SECONDARY && cfg->ops & TMN_OP_PAIR)))
+		return -EPERM;
 
 	mine = tmn_slot_alloc(file, cfg);
 	if (!mine)
 		return -ENOMEM;
+	mine->mm = tmn_mm_of(cfg->pid);
+	if (!mine->mm) {
+		tmn_slot_free(mine);
+		return -ESRCH;
+	}
+	if (cfg->flags & TMN_F_PREPARE)
+		mmgrab(mine->mm);
 	slot = mine;
 	mutex_lock(&mine->call);
 	ret = xa_alloc(&file->slots, &mine->cfg.id, mine, XA_LIMIT(1, INT_MAX),
 		       GFP_KERNEL);
 	if (ret) {
 		mutex_unlock(&mine->call);
-		kfree(mine->list);
+		mmput(mine->mm);
 		tmn_slot_free(mine);
 		return ret;
 	}
@@ -580,51 +800,48 @@ static int tmn_register(struct tmn_file *file, void *arg)
 	    !wait_event_interruptible_timeout(file->wq, false, TMN_LIMIT))
 		ret = -ETIME;
 
-	/* Before the call, since callbacks can come before it returns. */
-	kref_get(&file->ref);
-	mine->live = true;
-	if (!ret)
-		ret = tmn_put_on(&slot);
+	if (!ret && !(cfg->flags & TMN_F_PREPARE))
+		ret = tmn_try_to_put_on(&slot, TMN_DO_PUT_ON);
 	if (ret || slot != mine) {
 		/* The slot stays until the file goes, somebody may look at it. */
-		mine->live = false;
 		kfree(mine->list);
 		mine->list = NULL;
-		kref_put(&file->ref, tmn_file_free);
 	}
 	cfg->id = slot->cfg.id;
 	mutex_unlock(&mine->call);
+	mmput(mine->mm);
 	return ret;
 }
 
-/* mmu_notifier_put(); the slot is over with the last one. */
-static void tmn_put(struct tmn_slot *slot)
+/* The slot is over with the last put, and with any no_release. */
+static int tmn_put(struct tmn_slot *slot)
 {
-	mutex_lock(&tmn_get_lock);
-	if (!--slot->users)
+	struct tmn_list *list = slot->list;
+	unsigned int users;
+
+	spin_lock(&slot->lock);
+	users = slot->users;
+	if (users)
+		slot->users--;
+	spin_unlock(&slot->lock);
+	if (!users)
+		return -ENOENT;
+	if (users == 1)
 		atomic_inc(&tmn_pending);
-	mmu_notifier_put(&slot->list->mn);
-	mutex_unlock(&tmn_get_lock);
+	if (slot->cfg.kind == TMN_LIST_CALL) {
+		mmu_notifier_unregister_no_release(&list->mn, list->mn.mm);
+		mmu_notifier_call_srcu(&list->rcu, tmn_free_rcu);
+	} else {
+		mmu_notifier_put(&list->mn);
+	}
+	return 0;
 }
 
-static int tmn_take_off(struct tmn_slot *slot, struct tmn_wait *wait)
+/* The kernel does not know it any more. */
+static void tmn_forget(struct tmn_slot *slot)
 {
 	struct tmn_file *file = slot->file;
 
-	if (!slot->live)
-		return -ENOENT;
-	if (slot->cfg.kind == TMN_LIST_PUT || slot->cfg.kind == TMN_LIST_GET) {
-		if (!slot->users)
-			return -ENOENT;
-		tmn_put(slot);
-		return 0;
-	}
-
-	if (tmn_is_interval(&slot->cfg))
-		mmu_interval_notifier_remove(&slot->interval->mni);
-	else
-		mmu_notifier_unregister(&slot->list->mn, slot->list->mn.mm);
-	wait->clock = atomic64_inc_return(&tmn_clock);
 	spin_lock(&slot->lock);
 	slot->off = true;
 	slot->live = false;
@@ -632,6 +849,21 @@ static int tmn_take_off(struct tmn_slot *slot, struct tmn_wait *wait)
 	kfree(slot->list);
 	slot->list = NULL;
 	kref_put(&file->ref, tmn_file_free);
+}
+
+static int tmn_take_off(struct tmn_slot *slot, struct tmn_wait *wait)
+{
+	if (!slot->live)
+		return -ENOENT;
+	if (slot->cfg.kind != TMN_LIST && !tmn_is_interval(&slot->cfg))
+		return tmn_put(slot);
+
+	if (tmn_is_interval(&slot->cfg))
+		mmu_interval_notifier_remove(&slot->interval->mni);
+	else
+		mmu_notifier_unregister(&slot->list->mn, slot->list->mn.mm);
+	wait->clock = atomic64_inc_return(&tmn_clock);
+	tmn_forget(slot);
 	return 0;
 }
 
@@ -654,6 +886,124 @@ static int tmn_read_retry(struct tmn_slot *slot, struct tmn_wait *wait)
 	ret = mmu_interval_read_retry(&slot->interval->mni, wait->seq);
 	mutex_unlock(&slot->user_lock);
 	return ret;
+}
+
+/* What a driver must not do. */
+static int tmn_unregister_here(struct tmn_slot *slot)
+{
+	mmu_notifier_unregister(&slot->list->mn, current->mm);
+	if (slot->live)
+		tmn_forget(slot);
+	return 0;
+}
+
+/* The memory stays linked, and is never freed. */
+static int tmn_drop_mm(struct tmn_slot *slot)
+{
+	slot->live = false;
+	slot->list = NULL;
+	mmdrop(slot->mm);
+	return 0;
+}
+
+static int tmn_do(struct tmn_slot *slot, u32 what)
+{
+	struct tmn_wait wait = { };
+
+	if (what != TMN_DO_SYNCHRONIZE && !slot->list)
+		return -ENOENT;
+	switch (what) {
+	case TMN_DO_PUT_ON:
+	case TMN_DO_PUT_ON_LOCKED:
+	case TMN_DO_PUT_ON_BARE:
+	case TMN_DO_PUT_ON_LOCKED_BARE:
+		return slot->live ? -EBUSY : tmn_try_to_put_on(&slot, what);
+	case TMN_DO_PUT_ON_AGAIN:
+		return slot->live ? tmn_put_on(&slot, what) : -ENOENT;
+	case TMN_DO_TAKE_OFF:
+		return tmn_take_off(slot, &wait);
+	case TMN_DO_READ_BEGIN:
+		return tmn_read_begin(slot, &wait);
+	case TMN_DO_SYNCHRONIZE:
+		mmu_notifier_synchronize();
+		return 0;
+	case TMN_DO_UNREGISTER_HERE:
+		return tmn_unregister_here(slot);
+	case TMN_DO_DROP_MM:
+		return tmn_drop_mm(slot);
+	}
+	return -EINVAL;
+}
+
+/* Without the lock of the slot, which must not be what a callback waits for. */
+static int tmn_make_call(struct tmn_slot *slot, u32 what)
+{
+	int ret;
+
+	spin_lock(&slot->lock);
+	slot->stats.calls++;
+	spin_unlock(&slot->lock);
+	ret = tmn_do(slot, what);
+	spin_lock(&slot->lock);
+	slot->stats.call_ret = ret;
+	spin_unlock(&slot->lock);
+	return ret;
+}
+
+/* The table of Documentation/mm/mmu_notifier.rst. */
+static bool tmn_is_legal(struct tmn_slot *slot, enum tmn_what what, enum tmn_where where)
+{
+	bool interval = tmn_is_interval(&slot->cfg);
+
+	switch (what) {
+	case TMN_DO_PUT_ON:
+	case TMN_DO_SYNCHRONIZE:
+		return where == TMN_IN_PROCESS;
+	case TMN_DO_PUT_ON_LOCKED:
+		return where == TMN_IN_MMAP_WRITE;
+	case TMN_DO_TAKE_OFF:
+		if (!interval)
+			return where == TMN_IN_PROCESS || slot->cfg.kind != TMN_LIST;
+		fallthrough;
+	case TMN_DO_READ_BEGIN:
+		return where <= TMN_IN_MMAP_WRITE || where == TMN_IN_RELEASE;
+	default:
+		return false;
+	}
+}
+
+static int tmn_call_from(struct tmn_file *file, const struct tmn_call *call)
+{
+	struct tmn_slot *slot = xa_load(&file->slots, call->id);
+	struct tmn_slot *from = xa_load(&file->slots, call->from);
+	int ret;
+
+	if (!slot || (call->where >= TMN_IN_START && !from))
+		return -ENOENT;
+	if (call->what >= TMN_NR_WHAT || call->where >= TMN_NR_WHERE)
+		return -EINVAL;
+	if (!misuse && !tmn_is_legal(slot, call->what, call->where))
+		return -EPERM;
+	switch (call->where) {
+	case TMN_IN_PROCESS:
+		return tmn_make_call(slot, call->what);
+	case TMN_IN_MMAP_READ:
+		mmap_read_lock(current->mm);
+		ret = tmn_make_call(slot, call->what);
+		mmap_read_unlock(current->mm);
+		return ret;
+	case TMN_IN_MMAP_WRITE:
+		mmap_write_lock(current->mm);
+		ret = tmn_make_call(slot, call->what);
+		mmap_write_unlock(current->mm);
+		return ret;
+	default:
+		spin_lock(&from->lock);
+		from->armed = *call;
+		from->armed_slot = slot;
+		spin_unlock(&from->lock);
+		return 0;
+	}
 }
 
 static long tmn_limit(const struct tmn_wait *wait)
@@ -812,6 +1162,7 @@ static void tmn_stats(struct tmn_slot *slot, struct tmn_stats *stats)
 	*stats = slot->stats;
 	spin_unlock(&slot->lock);
 	stats->id = id;
+	stats->secondary = atomic64_read(&slot->secondary);
 }
 
 static void tmn_mm(struct tmn_file *file, struct tmn_mm *mm)
@@ -823,6 +1174,226 @@ static void tmn_mm(struct tmn_file *file, struct tmn_mm *mm)
 	mm->notifiers = 0;
 	xa_for_each(&file->slots, id, slot)
 		mm->notifiers += slot->live && !slot->off;
+}
+
+/*
+ * Free one. The last one takes the bulk along, so nothing of it can be used
+ * after this, but by who holds the file.
+ */
+static void tmn_many_free(struct tmn_many *many)
+{
+	struct tmn_bulk *bulk = many->bulk;
+	struct tmn_file *file = bulk->file;
+
+	if (atomic_read(&many->running))
+		atomic64_inc(&bulk->early);
+	WRITE_ONCE(many->magic, 0);
+	kfree(many);
+	atomic_dec(&bulk->left);
+	kref_put(&file->ref, tmn_file_free);
+}
+
+static void tmn_many_free_later(struct tmn_many *many)
+{
+	tmn_many_free(many);
+	atomic_dec(&tmn_pending);
+}
+
+static void tmn_many_free_notifier(struct mmu_notifier *mn)
+{
+	tmn_many_free_later(container_of(mn, struct tmn_many, mn));
+}
+
+static void tmn_many_free_rcu(struct rcu_head *rcu)
+{
+	tmn_many_free_later(container_of(rcu, struct tmn_many, rcu));
+}
+
+static void tmn_many_unregister(struct tmn_many *many)
+{
+	mmu_notifier_unregister(&many->mn, many->mn.mm);
+	tmn_many_free(many);
+}
+
+static void tmn_many_put(struct tmn_many *many)
+{
+	atomic_inc(&tmn_pending);
+	mmu_notifier_put(&many->mn);
+}
+
+static void tmn_many_call(struct tmn_many *many)
+{
+	atomic_inc(&tmn_pending);
+	mmu_notifier_unregister_no_release(&many->mn, many->mn.mm);
+	mmu_notifier_call_srcu(&many->rcu, tmn_many_free_rcu);
+}
+
+/* To be freed after a mmu_notifier_synchronize(). */
+static void tmn_many_off(struct tmn_many *many)
+{
+	mmu_notifier_unregister_no_release(&many->mn, many->mn.mm);
+}
+
+static void (*const tmn_ways[TMN_NR_WAYS])(struct tmn_many *many) = {
+	[TMN_WAY_UNREGISTER] = tmn_many_unregister,
+	[TMN_WAY_PUT] = tmn_many_put,
+	[TMN_WAY_CALL] = tmn_many_call,
+	[TMN_WAY_SYNC] = tmn_many_off,
+};
+
+/* Whoever comes first takes it off. */
+static void tmn_bulk_take_off(struct tmn_bulk *bulk, unsigned int nr)
+{
+	if (!test_and_set_bit(nr, bulk->taken_off))
+		tmn_ways[bulk->cfg.way](bulk->many[nr]);
+}
+
+static void tmn_many_callback(struct tmn_many *many)
+{
+	if (READ_ONCE(many->magic) != TMN_MAGIC)
+		atomic64_inc(&tmn_late);
+	atomic_inc(&many->running);
+	atomic64_inc(&many->bulk->calls);
+	/* Let others come in between. */
+	cond_resched();
+	if (READ_ONCE(many->magic) != TMN_MAGIC)
+		atomic64_inc(&tmn_late);
+	atomic_dec(&many->running);
+}
+
+static int tmn_many_start(struct mmu_notifier *mn,
+			  const struct mmu_notifier_range *range)
+{
+	if (mmu_notifier_range_blockable(range))
+		tmn_many_callback(container_of(mn, struct tmn_many, mn));
+	return 0;
+}
+
+static void tmn_many_end(struct mmu_notifier *mn,
+			 const struct mmu_notifier_range *range)
+{
+	if (mmu_notifier_range_blockable(range))
+		tmn_many_callback(container_of(mn, struct tmn_many, mn));
+}
+
+static void tmn_many_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct tmn_many *many = container_of(mn, struct tmn_many, mn);
+	struct tmn_bulk *bulk = many->bulk;
+	unsigned int i;
+
+	atomic_inc(&many->running);
+	atomic64_inc(&bulk->releases);
+	if (bulk->cfg.when == TMN_WHEN_RELEASED)
+		tmn_bulk_take_off(bulk, many->nr);
+	for (i = 0; bulk->cfg.when == TMN_WHEN_ONE_RELEASED && i < bulk->cfg.count; i++)
+		tmn_bulk_take_off(bulk, i);
+	atomic_dec(&many->running);
+}
+
+static const struct mmu_notifier_ops tmn_many_ops = {
+	.invalidate_range_start = tmn_many_start,
+	.invalidate_range_end = tmn_many_end,
+	.release = tmn_many_release,
+	.free_notifier = tmn_many_free_notifier,
+};
+
+static int tmn_bulk_off(struct tmn_file *file)
+{
+	struct tmn_bulk *bulk = READ_ONCE(file->bulk);
+	u64 start = ktime_get_ns();
+	unsigned int i;
+
+	if (!bulk)
+		return -ENOENT;
+	for (i = 0; i < bulk->cfg.count; i++)
+		tmn_bulk_take_off(bulk, i);
+	bulk->off_ns = ktime_get_ns() - start;
+	if (bulk->cfg.way != TMN_WAY_SYNC || !atomic_read(&bulk->left))
+		return 0;
+	start = ktime_get_ns();
+	mmu_notifier_synchronize();
+	bulk->sync_ns = ktime_get_ns() - start;
+	for (i = 0; i < bulk->cfg.count; i++)
+		tmn_many_free(bulk->many[i]);
+	return 0;
+}
+
+static int tmn_bulk_fill(struct tmn_bulk *bulk)
+{
+	unsigned int *i = &bulk->cfg.count, count = bulk->cfg.count;
+	int ret;
+
+	for (*i = 0; *i < count; ++*i) {
+		struct tmn_many *many = kzalloc_obj(*many);
+
+		if (!many)
+			return -ENOMEM;
+		many->mn.ops = &tmn_many_ops;
+		many->bulk = bulk;
+		many->nr = *i;
+		many->magic = TMN_MAGIC;
+		bulk->many[*i] = many;
+		kref_get(&bulk->file->ref);
+		atomic_inc(&bulk->left);
+		ret = mmu_notifier_register(&many->mn, current->mm);
+		if (ret) {
+			tmn_many_free(many);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* Not while it is being taken off: the test sees to that. */
+static int tmn_bulk_on(struct tmn_file *file, const struct tmn_bulk_on *cfg)
+{
+	struct tmn_bulk *bulk;
+	int ret = -EBUSY;
+
+	if (cfg->way >= TMN_NR_WAYS || cfg->when >= TMN_NR_WHEN ||
+	    !cfg->count || cfg->count > TMN_BULK_MAX ||
+	    /* It waits for the callback that it would be called from. */
+	    (cfg->way == TMN_WAY_UNREGISTER && cfg->when != TMN_WHEN_ASKED))
+		return -EINVAL;
+	mutex_lock(&file->lock);
+	if (file->bulk)
+		goto out_unlock;
+	ret = -ENOMEM;
+	bulk = kzalloc_obj(*bulk);
+	if (!bulk)
+		goto out_unlock;
+	bulk->cfg = *cfg;
+	bulk->file = file;
+	bulk->mm = current->mm;
+	mmgrab(bulk->mm);
+	bulk->many = kvcalloc(cfg->count, sizeof(*bulk->many), GFP_KERNEL);
+	bulk->taken_off = bitmap_zalloc(cfg->count, GFP_KERNEL);
+	WRITE_ONCE(file->bulk, bulk);
+	if (!bulk->many || !bulk->taken_off)
+		bulk->cfg.count = 0;
+	else
+		ret = tmn_bulk_fill(bulk);
+out_unlock:
+	mutex_unlock(&file->lock);
+	return ret;
+}
+
+static int tmn_bulk_stats(struct tmn_file *file, struct tmn_bulk_stats *stats)
+{
+	struct tmn_bulk *bulk = READ_ONCE(file->bulk);
+
+	if (!bulk)
+		return -ENOENT;
+	stats->left = atomic_read(&bulk->left);
+	stats->calls = atomic64_read(&bulk->calls);
+	stats->releases = atomic64_read(&bulk->releases);
+	stats->early = atomic64_read(&bulk->early);
+	stats->late = atomic64_read(&tmn_late);
+	stats->holders = atomic_read(&bulk->mm->mm_count) - 1;
+	stats->off_ns = bulk->off_ns;
+	stats->sync_ns = bulk->sync_ns;
+	return 0;
 }
 
 /* The commands that name a notifier, by its id, in their first field. */
@@ -881,6 +1452,14 @@ static int tmn_command(struct tmn_file *file, unsigned int cmd, void *arg)
 	case TMN_MM:
 		tmn_mm(file, arg);
 		return 0;
+	case TMN_CALL:
+		return tmn_call_from(file, arg);
+	case TMN_BULK_ON:
+		return tmn_bulk_on(file, arg);
+	case TMN_BULK_OFF:
+		return tmn_bulk_off(file);
+	case TMN_BULK_STATS:
+		return tmn_bulk_stats(file, arg);
 	default:
 		return tmn_slot_command(file, cmd, arg);
 	}
@@ -896,6 +1475,9 @@ static long tmn_ioctl(struct file *devfile, unsigned int cmd, unsigned long uarg
 		struct tmn_events events;
 		struct tmn_sync sync;
 		struct tmn_mm mm;
+		struct tmn_call call;
+		struct tmn_bulk_on bulk_on;
+		struct tmn_bulk_stats bulk_stats;
 	} arg = { };
 	int ret;
 
@@ -919,6 +1501,7 @@ static int tmn_open(struct inode *inode, struct file *devfile)
 		return -ENOMEM;
 	kref_init(&file->ref);
 	mutex_init(&file->lock);
+	INIT_LIST_HEAD(&file->leftover);
 	xa_init_flags(&file->slots, XA_FLAGS_ALLOC);
 	init_waitqueue_head(&file->wq);
 	devfile->private_data = file;
@@ -936,6 +1519,15 @@ static int tmn_close(struct inode *inode, struct file *devfile)
 		WRITE_ONCE(slot->closed, 0);
 	wake_up_all(&file->wq);
 	xa_for_each(&file->slots, id, slot) {
+		if (slot->live && slot->cfg.flags & TMN_F_AT_EXIT) {
+			mutex_lock(&tmn_leftovers_lock);
+			if (list_empty(&file->leftover)) {
+				kref_get(&file->ref);
+				list_add(&file->leftover, &tmn_leftovers);
+			}
+			mutex_unlock(&tmn_leftovers_lock);
+			continue;
+		}
 		/* Either we take it off or the last stuck job, never both. */
 		mutex_lock(&file->lock);
 		slot->closing = slot->stuck;
@@ -943,6 +1535,7 @@ static int tmn_close(struct inode *inode, struct file *devfile)
 		if (!slot->closing)
 			tmn_take_off_all(slot);
 	}
+	tmn_bulk_off(file);
 	kref_put(&file->ref, tmn_file_free);
 	return 0;
 }
@@ -967,9 +1560,24 @@ static int __init tmn_init(void)
 	return misc_register(&tmn_device);
 }
 
+/* Nobody opens or closes a file any more. */
+static void tmn_take_off_leftovers(void)
+{
+	struct tmn_file *file, *next;
+	struct tmn_slot *slot;
+	unsigned long id;
+
+	list_for_each_entry_safe(file, next, &tmn_leftovers, leftover) {
+		xa_for_each(&file->slots, id, slot)
+			tmn_take_off_all(slot);
+		kref_put(&file->ref, tmn_file_free);
+	}
+}
+
 static void __exit tmn_exit(void)
 {
 	misc_deregister(&tmn_device);
+	tmn_take_off_leftovers();
 	mmu_notifier_synchronize();
 	if (!atomic_read(&tmn_pending))
 		return;

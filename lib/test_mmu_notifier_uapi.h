@@ -15,6 +15,7 @@ enum tmn_kind {
 	TMN_LIST,		/* mmu_notifier_register(), _unregister() */
 	TMN_LIST_PUT,		/* mmu_notifier_register(), _put() */
 	TMN_LIST_GET,		/* mmu_notifier_get(), _put() */
+	TMN_LIST_CALL,		/* _register(), _unregister_no_release(), _call_srcu() */
 	TMN_INTERVAL,		/* one pass: ->invalidate() */
 	TMN_INTERVAL_TWO_PASS,	/* ->invalidate_start(), ->invalidate_finish() */
 	TMN_NR_KINDS,
@@ -28,20 +29,24 @@ enum tmn_kind {
 #define TMN_OP_CLEAR_YOUNG		0x10
 #define TMN_OP_TEST_YOUNG		0x20
 #define TMN_OP_ALL			0x3f
+#define TMN_OP_SECONDARY		0x40 /* excludes start and end */
 #define TMN_OP_PAIR			(TMN_OP_START | TMN_OP_END)
 
 /* How its callbacks behave. */
-#define TMN_F_FAIL_NONBLOCK	0x01 /* fail when it may not sleep; no end */
+#define TMN_F_FAIL_NONBLOCK	0x01 /* fail when it may not sleep */
 #define TMN_F_FAIL_BLOCK	0x02 /* fail when it may: a bug, for misuse=1 */
 #define TMN_F_SLOW_FREE		0x04 /* free_notifier() spins for 1 ms */
 #define TMN_F_AWAIT_SIGNAL	0x08 /* register with a signal pending */
-#define TMN_F_ALL		0x0f
+#define TMN_F_PREPARE		0x10 /* not put on: that is for a TMN_CALL */
+#define TMN_F_AT_EXIT		0x20 /* stays on until the module is unloaded */
+#define TMN_F_ALL		0x3f
 
 /* Callbacks that can be made to wait, where they may sleep, for TMN_GATE. */
 #define TMN_GATE_START		0x01 /* list start, interval invalidate */
 #define TMN_GATE_FINISH		0x02 /* second pass of an interval */
 #define TMN_GATE_RELEASE	0x04
-#define TMN_GATE_ALL		0x07
+#define TMN_GATE_SPIN		0x08 /* list start that may not sleep: spins */
+#define TMN_GATE_ALL		0x0f
 
 /**
  * struct tmn_register - TMN_REGISTER
@@ -49,6 +54,9 @@ enum tmn_kind {
  * @ops: (in) TMN_OP_*, 0 for intervals
  * @flags: (in) TMN_F_*
  * @id: (out) names the notifier in the other calls
+ * @pid: (in) whose mm to put it on; 0: the caller's
+ * @unused: keeps the addresses aligned
+ * @unused: keeps the addresses aligned
  * @start: (in) first address of the interval; for lists, with @end, of the part
  *	   that the notifier looks at; both 0: all of it
  * @end: (in) one after the last address
@@ -58,6 +66,8 @@ struct tmn_register {
 	__u32 ops;
 	__u32 flags;
 	__u32 id;
+	__u32 pid;
+	__u32 unused;
 	__u64 start;
 	__u64 end;
 };
@@ -98,13 +108,17 @@ struct tmn_gate {
  * @unmatched: ends without a start of the same range in the same thread
  * @not_nested: ends of a range that is not the thread's innermost
  * @finishes: second passes
+ * @absorbed: second passes that found no memory, and became part of the first
  * @releases: calls of release
  * @release_anon: anonymous pages of the mm when release was called
  * @flush_young: calls of clear_flush_young()
  * @clear_young: calls of clear_young()
  * @test_young: calls of test_young()
+ * @secondary: calls of arch_invalidate_secondary_tlbs()
  * @frees: calls of free_notifier()
  * @late: callbacks after the notifier was taken off
+ * @calls: TMN_CALLs that began
+ * @call_ret: what the last of them that returned did return
  */
 struct tmn_stats {
 	__u32 id;
@@ -115,13 +129,17 @@ struct tmn_stats {
 	__u64 unmatched;
 	__u64 not_nested;
 	__u64 finishes;
+	__u64 absorbed;
 	__u64 releases;
 	__u64 release_anon;
 	__u64 flush_young;
 	__u64 clear_young;
 	__u64 test_young;
+	__u64 secondary;
 	__u64 frees;
 	__u64 late;
+	__u64 calls;
+	__s64 call_ret;
 };
 
 enum tmn_event_type {
@@ -182,6 +200,51 @@ struct tmn_sync {
 	__u64 pending;
 };
 
+/* The calls that a driver can make. */
+enum tmn_what {
+	TMN_DO_PUT_ON,		/* register, get, or insert, as the kind has it */
+	TMN_DO_PUT_ON_LOCKED,	/* the same, for holders of mmap_lock */
+	TMN_DO_TAKE_OFF,	/* unregister, put, or remove */
+	TMN_DO_READ_BEGIN,
+	TMN_DO_SYNCHRONIZE,
+	/* from here on bugs; these, and what may not be called there: misuse=1 */
+	TMN_DO_PUT_ON_BARE,	/* without ops */
+	TMN_DO_PUT_ON_LOCKED_BARE,
+	TMN_DO_PUT_ON_AGAIN,	/* what is on already */
+	TMN_DO_UNREGISTER_HERE,	/* from the mm of the caller, whatever it is */
+	TMN_DO_DROP_MM,		/* drop the reference of the notifier, and forget it */
+	TMN_NR_WHAT,
+};
+
+/* Where they can be made from. */
+enum tmn_where {
+	TMN_IN_PROCESS,
+	TMN_IN_MMAP_READ,	/* with the mmap_lock of the caller */
+	TMN_IN_MMAP_WRITE,
+	TMN_IN_START,		/* of a list notifier, where it may sleep */
+	TMN_IN_END,
+	TMN_IN_INVALIDATE,
+	TMN_IN_RELEASE,
+	TMN_IN_FREE,		/* free_notifier(), run by SRCU */
+	TMN_NR_WHERE,
+};
+
+/**
+ * struct tmn_call - TMN_CALL: make a call, now or from the next callback
+ * @id: (in) what is put on, taken off...
+ * @what: (in) enum tmn_what
+ * @where: (in) enum tmn_where
+ * @from: (in) whose callback makes it, for those from TMN_IN_START on
+ *
+ * Returns what a call that is made now does.
+ */
+struct tmn_call {
+	__u32 id;
+	__u32 what;
+	__u32 where;
+	__u32 from;
+};
+
 /**
  * struct tmn_mm - TMN_MM
  * @count: (out) mm_count of the caller's mm
@@ -190,6 +253,61 @@ struct tmn_sync {
 struct tmn_mm {
 	__u32 count;
 	__u32 notifiers;
+};
+
+/* How many notifiers are taken off. */
+enum tmn_way {
+	TMN_WAY_UNREGISTER,
+	TMN_WAY_PUT,
+	TMN_WAY_CALL,		/* unregister_no_release, and free in call_srcu */
+	TMN_WAY_SYNC,		/* the same, and free after one synchronize */
+	TMN_NR_WAYS,
+};
+
+/* When. What is left is taken off by TMN_BULK_OFF, or when the file is closed. */
+enum tmn_when {
+	TMN_WHEN_ASKED,
+	TMN_WHEN_RELEASED,	/* each in its ->release */
+	TMN_WHEN_ONE_RELEASED,	/* all in the ->release of the first */
+	TMN_NR_WHEN,
+};
+
+#define TMN_BULK_MAX	4096
+
+/**
+ * struct tmn_bulk_on - TMN_BULK_ON: put many on the mm of the caller, once a file
+ * @way: (in) enum tmn_way
+ * @when: (in) enum tmn_when
+ * @count: (in) at most TMN_BULK_MAX
+ * @unused: keeps the size the same everywhere
+ */
+struct tmn_bulk_on {
+	__u32 way;
+	__u32 when;
+	__u32 count;
+	__u32 unused;
+};
+
+/**
+ * struct tmn_bulk_stats - TMN_BULK_STATS
+ * @left: not freed yet
+ * @calls: callbacks, but for release
+ * @releases: calls of release
+ * @early: freed while a callback was running
+ * @late: callbacks of what was freed, on any mm
+ * @holders: mm_count of the mm that they were put on
+ * @off_ns: how long TMN_BULK_OFF took to take off, without a synchronize
+ * @sync_ns: how long its synchronize took
+ */
+struct tmn_bulk_stats {
+	__u64 left;
+	__u64 calls;
+	__u64 releases;
+	__u64 early;
+	__u64 late;
+	__u64 holders;
+	__u64 off_ns;
+	__u64 sync_ns;
 };
 
 #define TMN_IOC			0xBB
@@ -209,5 +327,9 @@ struct tmn_mm {
 #define TMN_HOLD		_IOW(TMN_IOC, 0x09, struct tmn_wait)
 #define TMN_UNHOLD		_IO(TMN_IOC, 0x0a)
 #define TMN_MM			_IOR(TMN_IOC, 0x0b, struct tmn_mm)
+#define TMN_CALL		_IOW(TMN_IOC, 0x0c, struct tmn_call)
+#define TMN_BULK_ON		_IOW(TMN_IOC, 0x0d, struct tmn_bulk_on)
+#define TMN_BULK_OFF		_IO(TMN_IOC, 0x0e)
+#define TMN_BULK_STATS		_IOR(TMN_IOC, 0x0f, struct tmn_bulk_stats)
 
 #endif /* _LIB_TEST_MMU_NOTIFIER_UAPI_H */

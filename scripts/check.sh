@@ -17,6 +17,7 @@ usage: ./build.sh check [--quick]
   series       series and patches/ name the same patches, at most 15 of them
   export       patches/ and the series' files are what linux/ gives
   am           git am applies each patch to the base without fuzz
+  mutants      each patch of tools/testing/mutants applies to the series
   checkpatch   --strict finds nothing
   kernel-doc   -Wall has nothing to say that it does not say of the base
   codespell    patches, scripts and documents
@@ -78,6 +79,17 @@ check_am() {
 	done
 	git -C "$dir" diff --exit-code --stat HEAD "$(lgit rev-parse HEAD)"
 	lgit worktree remove --force "$dir"
+}
+
+check_mutants() {
+	local patch commit status=0
+	for patch in "$TOP"/tools/testing/mutants/*.patch; do
+		commit=$(commit_with "$patch")
+		[ -n "$commit" ] || { echo "$patch does not apply"; status=1; }
+		grep -q '^Breaks: .' "$patch" || { echo "$patch has no line Breaks:"; status=1; }
+		grep -qE '^(Tests|Options): .' "$patch" || { echo "$patch names no test"; status=1; }
+	done
+	return "$status"
 }
 
 # The tree has no history, so the commits that are named cannot be looked up;
@@ -188,6 +200,7 @@ main() {
 	check series check_series
 	check export check_export
 	check am check_am
+	check mutants check_mutants
 	check checkpatch check_checkpatch
 	check kernel-doc check_kernel_doc
 	check codespell check_codespell

@@ -53,7 +53,8 @@ pack() { # DIR
 # The kernel takes several archives one after the other: the second has the plan.
 make_initramfs() { # IMAGE PLANFILE OUT
 	local plan
-	make_root "$1"
+	# Two guests can start at the same time.
+	(flock 8; make_root "$1") 8>"$1/root.lock"
 	plan=$(mktemp -d "$BUILD/plan.XXXXXX")
 	install -D -m 644 "$2" "$plan/etc/plan"
 	{ cat "$1/root.cpio"; pack "$plan"; } >"$3"

@@ -10,11 +10,12 @@ VARIANT=series
 
 usage() {
 	cat <<EOF
-usage: ./build.sh kernel [--variant series|base] [CONFIG]
+usage: ./build.sh kernel [--variant series|base | --mutant PATCH] [CONFIG]
 
 Builds linux/ as it is, uncommitted changes included, in build/kernel, with
 the configuration CONFIG ($(list_configs); now $CONFIG) for $ARCH. The variant
-"base" is the base kernel with the part "tests" alone. Objects, modules and
+"base" is the base kernel with the part "tests" alone; a mutant is the series
+with one more patch, and the kselftests of the series. Objects, modules and
 kselftests are built incrementally; the logs are in build/log.
 EOF
 }
@@ -111,6 +112,11 @@ install_image() {
 	cp "$OUT/arch/x86/boot/bzImage" "$image/kernel"
 	logged "$BUILD/log/modules.log" kmake INSTALL_MOD_PATH="$image" INSTALL_MOD_STRIP=1 modules_install ||
 		die "the modules could not be installed: build/log/modules.log"
+	if [ "$VARIANT" = mutant ]; then
+		cp -r "$(image_dir series)/kselftest" "$image/"
+		printf '%s\n' "$BUILT" >"$image/built"
+		return
+	fi
 	logged "$BUILD/log/kselftest.log" kmake -j"$JOBS" TARGETS=mm SKIP_TARGETS= \
 		KSFT_INSTALL_PATH="$image/kselftest" FORCE_TARGETS=1 kselftest-install ||
 		die "the kselftests did not build: build/log/kselftest.log"
@@ -128,6 +134,11 @@ main() {
 			VARIANT=$2
 			shift
 			;;
+		--mutant)
+			[ -r "${2:-}" ] || die2 "--mutant needs a patch"
+			VARIANT=mutant MUTANT=$2
+			shift
+			;;
 		-*) die2 "kernel takes no '$1'; see ./build.sh kernel --help" ;;
 		*) set_option config "$1" ;;
 		esac
@@ -138,6 +149,10 @@ main() {
 	case $VARIANT in
 	series) COMMIT=$(series_commit) ;;
 	base) COMMIT=$(commit_of_parts tests) ;;
+	mutant)
+		COMMIT=$(commit_with "$MUTANT")
+		[ -n "$COMMIT" ] || die "$MUTANT does not apply to linux/: bring it up to date"
+		;;
 	*) die2 "--variant $VARIANT: there is only: series base" ;;
 	esac
 	BUILT="$COMMIT $(fragments | xargs cat | sha1sum)"

@@ -14,9 +14,10 @@ VARIANT=series
 PLAN=kselftest
 NAME=
 APPEND=
-LIMIT=60
+LIMIT=150
 FAILURES=
 SPLATS=
+SPLAT=
 MODE=tests
 
 usage() {
@@ -38,6 +39,8 @@ that name) only those.
   --failures F   pass when exactly the tests named in the file F fail
   --splats F     pass when the console shows each expression of the file F,
                  and nothing else that is bad
+  --splat T      the test splat.T.call, and of the console what
+                 tools/testing/harness/expect/splats says
   --shell        a prompt in the guest instead of tests
   --gdb          wait for a debugger on port 1234, without a time limit
 
@@ -103,7 +106,7 @@ parse() {
 		-h | --help) usage; exit ;;
 		--shell) MODE=shell PLAN=shell ;;
 		--gdb) MODE=gdb ;;
-		--variant | --append | --limit | --plan | --name | --failures | --splats)
+		--variant | --append | --limit | --plan | --name | --failures | --splats | --splat)
 			[ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"
 			case $1 in
 			--variant) VARIANT=$2 ;;
@@ -116,6 +119,10 @@ parse() {
 			--name)
 				[[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die2 "--name $2: letters, digits, dots and dashes only"
 				NAME=$2
+				;;
+			--splat)
+				grep -q "^$2 " "$HARNESS/expect/splats" || die2 "--splat $2: there is no such test"
+				SPLAT=$2 PLAN=misuse
 				;;
 			--failures | --splats)
 				[ -r "$2" ] || die2 "$1 $2: no such file"
@@ -143,6 +150,11 @@ main() {
 	rm -rf "$DIR"
 	mkdir -p "$DIR"
 	echo "not ok - the guest did not run" >"$DIR/results"
+	if [ -n "$SPLAT" ]; then
+		TESTS=("splat.$SPLAT.call")
+		SPLATS=$DIR/splats
+		grep "^$SPLAT " "$HARNESS/expect/splats" | tr -s ' ' '\n' | tail -n +2 >"$SPLATS"
+	fi
 	write_plan "${TESTS[@]}"
 	guarded make_initramfs "$image" "$DIR/plan" "$DIR/initramfs"
 	[ "$STATUS" -eq 0 ] || die "the initramfs could not be made (above; is the disk full?)"

@@ -67,6 +67,19 @@ commit_of_parts() { # PART...
 		lgit -c user.name=x -c user.email=x@localhost commit-tree -p base -m "base and $*" "$tree"
 }
 
+# The series and a patch that is not part of it; prints nothing when it does
+# not apply.
+commit_with() { # PATCH
+	local index=$BUILD/index.tmp commit tree
+	commit=$(series_commit)
+	GIT_INDEX_FILE=$index lgit read-tree "$commit"
+	GIT_INDEX_FILE=$index lgit apply --cached "$(realpath "$1")" || { rm -f "$index"; return; }
+	tree=$(GIT_INDEX_FILE=$index lgit write-tree)
+	rm -f "$index"
+	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
+		lgit -c user.name=x -c user.email=x@localhost commit-tree -p "$commit" -m mutant "$tree"
+}
+
 # The commits of one part of linux/, oldest first. What follows the last
 # part's end belongs to that part.
 part_commits() { # PART

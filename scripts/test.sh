@@ -17,6 +17,8 @@ usage: ./build.sh test [--base]
   check        ./build.sh check
   series       the patched kernel passes its kselftests, with the small SRCU and
                with the large one; the tests of misuse make it warn as expected
+  splats       what a driver must not do makes it report exactly that, in a guest
+               for each case
   base         the base kernel with the part "tests" alone fails exactly the
                tests named in tools/testing/harness/expect
   runner       guests that warn, oops, hang, skip or say nothing are seen as
@@ -86,6 +88,24 @@ part_series() {
 	guest series-misuse --plan misuse --splats "$EXPECT/misuse.splats"
 }
 
+# Two guests at a time; a splat counts as one test.
+part_splats() {
+	local splat splats
+	splats=$(grep -oE '^[a-z_]+' "$EXPECT/splats")
+	step "splats: $(wc -w <<<"$splats") guests"
+	rm -rf "$BUILD"/run/splat-*
+	parallel --will-cite -j "$JOBS" \
+		"$TOP/scripts/run.sh --name splat-{} --splat {} --limit 16 >$BUILD/log/splat-{}.log 2>&1" <<<"$splats" || true
+	for splat in $splats; do
+		if [ "$(cat "$BUILD/run/splat-$splat/verdict" 2>/dev/null)" = PASS ]; then
+			add 1 0 0
+		else
+			say "${RED}not ok${OFF} splat $splat: $(head -n 1 "$BUILD/run/splat-$splat/why" 2>/dev/null || tail -n 1 "$BUILD/log/splat-$splat.log")"
+			add 0 1 0
+		fi
+	done
+}
+
 part_base() {
 	job "$TOP/scripts/kernel.sh" --variant base || return 0
 	guest base --variant base --failures "$EXPECT/base.failures"
@@ -115,6 +135,7 @@ main() {
 	else
 		part_check
 		part_series
+		part_splats
 		part_base
 		part_runner
 	fi

@@ -19,17 +19,19 @@ bad_lines() {
 		grep -avEf <(expressions "$HARNESS/console-ok") || true
 }
 
-# With --splats: each expression has to be there, and each bad line has to be
-# one of them.
+# With --splats: each expression has to be there, each bad line has to be one of
+# them, and those that find bad lines find as many as there are of it.
 check_console() {
-	local expression
+	local expression want have
 	bad_lines >"$DIR/bad"
 	if [ -n "$SPLATS" ]; then
-		while read -r expression; do
-			case $expression in '#'* | '') continue ;; esac
+		while read -r want expression; do
 			grep -aqE "$expression" "$DIR/console" ||
 				echo "the console does not show: $expression"
-		done <"$SPLATS"
+			have=$(grep -acE "$expression" "$DIR/bad" || true)
+			[ "$have" -eq 0 ] || [ "$have" -eq "$want" ] ||
+				echo "the console shows $have times instead of $want: $expression"
+		done < <(expressions "$SPLATS" | sort | uniq -c)
 		grep -avEf <(expressions "$SPLATS") "$DIR/bad" >"$DIR/bad.left" || true
 		mv "$DIR/bad.left" "$DIR/bad"
 	fi

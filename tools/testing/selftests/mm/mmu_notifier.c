@@ -17,10 +17,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -129,6 +131,14 @@ static int tmn_remove_timed(int fd, int id)
 	struct tmn_wait wait = { .id = id, .timeout_ms = LIMIT_MS };
 
 	return tmn(fd, TMN_UNREGISTER, &wait);
+}
+
+/* Makes the call now, or lets the next callback of @from make it. */
+static int tmn_call(int fd, int id, enum tmn_what what, enum tmn_where where, int from)
+{
+	struct tmn_call call = { .id = id, .what = what, .where = where, .from = from };
+
+	return tmn(fd, TMN_CALL, &call);
 }
 
 /* Fills in the log; returns how many events there are, or -errno. */
@@ -583,10 +593,19 @@ FIXTURE_TEARDOWN(event)
 	close(self->fd);
 }
 
+/* Every operation is optional. */
+static const unsigned int few_ops[] = {
+	0, TMN_OP_START, TMN_OP_END, TMN_OP_RELEASE, TMN_OP_CLEAR_FLUSH_YOUNG,
+	TMN_OP_CLEAR_YOUNG, TMN_OP_TEST_YOUNG, TMN_OP_SECONDARY,
+};
+
+#define FEW_OPS		((int)ARRAY_SIZE(few_ops))
+
 TEST_F_TIMEOUT(event, pairs, 120)
 {
 	struct area *a = &self->area;
 	struct tmn_stats stats;
+	int few[FEW_OPS];
 	int list[3], interval, two_pass, elsewhere, i, n, ret;
 	size_t hole_len = a->page;
 	char *hole;
@@ -605,6 +624,10 @@ TEST_F_TIMEOUT(event, pairs, 120)
 	ASSERT_GT(two_pass, 0);
 	elsewhere = tmn_register(self->fd, TMN_INTERVAL, 0, 0, hole, hole_len);
 	ASSERT_GT(elsewhere, 0);
+	for (i = 0; i < FEW_OPS; i++) {
+		few[i] = tmn_register(self->fd, TMN_LIST, few_ops[i], 0, NULL, 0);
+		ASSERT_GT(few[i], 0);
+	}
 
 	ret = variant->cause(a);
 	if (ret == -EOPNOTSUPP)
@@ -647,6 +670,16 @@ TEST_F_TIMEOUT(event, pairs, 120)
 	EXPECT_EQ(stats.starts, stats.finishes);
 	stats = tmn_stats(self->fd, elsewhere);
 	EXPECT_EQ(0, stats.starts);
+
+	for (i = 0; i < FEW_OPS; i++) {
+		stats = tmn_stats(self->fd, few[i]);
+		EXPECT_EQ(few_ops[i] == TMN_OP_START, stats.starts > 0);
+		EXPECT_EQ(few_ops[i] == TMN_OP_END, stats.ends > 0);
+		EXPECT_EQ(0, tmn_unregister(self->fd, few[i]));
+		stats = tmn_stats(self->fd, few[i]);
+		EXPECT_EQ(few_ops[i] == TMN_OP_RELEASE, stats.releases);
+		EXPECT_EQ(0, stats.late);
+	}
 }
 
 /* Whether and where the accessed bit is asked for. */
@@ -984,6 +1017,41 @@ TEST_F(lifetime, release_at_exit)
 	EXPECT_EQ(1, tmn_stats(self->fd, 1).releases);
 }
 
+/* The same with each operation alone, and with none. */
+TEST_F(lifetime, few_ops_at_exit)
+{
+	struct utsname uts;
+	int status, i;
+	bool flushes;
+	pid_t child;
+
+	/* Not every architecture has such an event. */
+	ASSERT_EQ(0, uname(&uts));
+	flushes = strstr(uts.machine, "86");
+
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		for (i = 0; i < FEW_OPS; i++)
+			if (tmn_register(self->fd, TMN_LIST_PUT, few_ops[i], 0, NULL, 0) != i + 1)
+				_exit(1);
+		/* This has to flush TLBs. */
+		poke(self->map);
+		_exit(munmap(self->map, self->page));
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	for (i = 0; i < FEW_OPS; i++) {
+		struct tmn_stats stats = tmn_stats(self->fd, i + 1);
+
+		EXPECT_EQ(few_ops[i] == TMN_OP_RELEASE, stats.releases);
+		EXPECT_EQ(few_ops[i] == TMN_OP_START, stats.starts > 0);
+		EXPECT_EQ(few_ops[i] == TMN_OP_END, stats.ends > 0);
+		EXPECT_EQ(few_ops[i] == TMN_OP_SECONDARY && flushes, stats.secondary > 0);
+		EXPECT_EQ(0, tmn_unregister(self->fd, i + 1));
+	}
+}
+
 /* Lets the Nth allocation of this thread from now on fail. */
 static int fail_nth(int n)
 {
@@ -1136,6 +1204,333 @@ TEST_F(lifetime, eintr)
 	ASSERT_GT(id, 0);
 	ASSERT_EQ(0, touch(self->map, self->page));
 	EXPECT_GT(tmn_stats(self->fd, id).starts, 0);
+}
+
+/*
+ * Who may call what from where: each legal cell of the table in
+ * Documentation/mm/mmu_notifier.rst. What is forbidden, and detected, is in
+ * misuse and splat.
+ */
+FIXTURE(rules) {
+	int fd;
+	char *map;
+	size_t page;
+};
+
+FIXTURE_VARIANT(rules) {
+	unsigned int kind;
+};
+
+FIXTURE_VARIANT_ADD(rules, list) { TMN_LIST };
+FIXTURE_VARIANT_ADD(rules, put) { TMN_LIST_PUT };
+FIXTURE_VARIANT_ADD(rules, get) { TMN_LIST_GET };
+FIXTURE_VARIANT_ADD(rules, call_srcu) { TMN_LIST_CALL };
+FIXTURE_VARIANT_ADD(rules, interval) { TMN_INTERVAL };
+FIXTURE_VARIANT_ADD(rules, two_pass) { TMN_INTERVAL_TWO_PASS };
+
+static bool is_interval(unsigned int kind)
+{
+	return kind == TMN_INTERVAL || kind == TMN_INTERVAL_TWO_PASS;
+}
+
+static int tmn_prepare(int fd, unsigned int kind, void *start, size_t len)
+{
+	return tmn_register(fd, kind, is_interval(kind) ? 0 : TMN_OP_ALL,
+			    TMN_F_PREPARE, start, len);
+}
+
+/* Ready to be called, and to make a call. */
+static int tmn_caller(int fd, unsigned int kind, void *start, size_t len)
+{
+	return tmn_register(fd, kind, is_interval(kind) ? 0 : TMN_OP_ALL, 0, start, len);
+}
+
+FIXTURE_SETUP(rules)
+{
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	self->page = getpagesize();
+	self->map = map_aligned(4 * self->page, self->page, false);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(rules)
+{
+	close(self->fd);
+}
+
+TEST_F(rules, process_context)
+{
+	const enum tmn_where from[] = { TMN_IN_PROCESS, TMN_IN_MMAP_READ, TMN_IN_MMAP_WRITE };
+	/* unregister waits for callbacks that can want mmap_lock */
+	const int nr_from = variant->kind == TMN_LIST ? 1 : 3;
+	struct tmn_sync sync;
+	int locked, i, j, id;
+
+	for (locked = 0; locked < 2; locked++) {
+		for (i = 0; i < nr_from; i++) {
+			id = tmn_prepare(self->fd, variant->kind, self->map, self->page);
+			ASSERT_GT(id, 0);
+			ASSERT_EQ(0, touch(self->map, self->page));
+			EXPECT_EQ(0, tmn_stats(self->fd, id).starts);
+			ASSERT_EQ(0, tmn_call(self->fd, id,
+					      locked ? TMN_DO_PUT_ON_LOCKED : TMN_DO_PUT_ON,
+					      locked ? TMN_IN_MMAP_WRITE : TMN_IN_PROCESS, 0));
+			ASSERT_EQ(0, touch(self->map, self->page));
+			EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
+			for (j = 0; j < 3 && is_interval(variant->kind); j++)
+				EXPECT_EQ(0, tmn_call(self->fd, id, TMN_DO_READ_BEGIN,
+						      from[j], 0));
+			ASSERT_EQ(0, tmn_call(self->fd, id, TMN_DO_TAKE_OFF, from[i], 0));
+			ASSERT_EQ(0, touch(self->map, self->page));
+			ASSERT_EQ(0, tmn(self->fd, TMN_SYNCHRONIZE, &sync));
+			EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
+			EXPECT_EQ(0, tmn_stats(self->fd, id).late);
+		}
+	}
+}
+
+/* Lets a callback of @from happen. */
+static int cause_callback(int fd, int from, enum tmn_where where, char *page, size_t len)
+{
+	if (where == TMN_IN_RELEASE || where == TMN_IN_FREE)
+		return tmn_unregister(fd, from);
+	return touch(page, len);
+}
+
+/* A module that has notifiers when it is unloaded takes them off in its exit. */
+TEST_F(rules, module_exit)
+{
+	struct tmn_mm before;
+	int i;
+
+	if (access("/sys/module/test_mmu_notifier/initstate", F_OK))
+		SKIP(return, "the module is built in");
+	ASSERT_EQ(0, count_holders(self->fd, &before));
+	for (i = 0; i < 4; i++)
+		ASSERT_GT(tmn_register(self->fd, variant->kind,
+				       is_interval(variant->kind) ? 0 : TMN_OP_ALL,
+				       TMN_F_AT_EXIT, self->map, self->page), 0);
+	close(self->fd);
+	ASSERT_EQ(0, touch(self->map, self->page));
+	ASSERT_EQ(0, system("modprobe -r test_mmu_notifier"));
+	ASSERT_EQ(0, touch(self->map, self->page));
+	ASSERT_EQ(0, system("modprobe test_mmu_notifier"));
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	EXPECT_TRUE(nothing_left(self->fd, &before));
+}
+
+/* In ->release: called by unregister, and by exit. */
+static void call_in_release(struct __test_metadata *_metadata, int fd,
+			    unsigned int kind, char *map, size_t page)
+{
+	const enum tmn_what what[] = { TMN_DO_READ_BEGIN, TMN_DO_TAKE_OFF };
+	int i, id, from, status, ids[2] = { };
+	pid_t child;
+
+	for (i = is_interval(kind) ? 0 : 1; i < 2; i++) {
+		id = tmn_caller(fd, kind, map, page);
+		ASSERT_GT(id, 0);
+		from = tmn_caller(fd, TMN_LIST, map, page);
+		ASSERT_GT(from, 0);
+		ASSERT_EQ(0, tmn_call(fd, id, what[i], TMN_IN_RELEASE, from));
+		ASSERT_EQ(0, tmn_unregister(fd, from));
+		EXPECT_EQ(1, tmn_stats(fd, id).calls);
+		EXPECT_EQ(0, tmn_stats(fd, id).call_ret);
+		ASSERT_EQ(what[i] == TMN_DO_TAKE_OFF ? -ENOENT : 0,
+			  tmn_unregister(fd, id));
+		/* The ids that the child is going to get. */
+		ids[i] = id;
+	}
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		for (i = is_interval(kind) ? 0 : 1; i < 2; i++) {
+			id = tmn_caller(fd, kind, map, page);
+			from = tmn_caller(fd, TMN_LIST, map, page);
+			if (id <= ids[1] || from <= id ||
+			    tmn_call(fd, id, what[i], TMN_IN_RELEASE, from))
+				_exit(0);
+			if (i == 1)
+				_exit(id);
+		}
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_TRUE(WIFEXITED(status));
+	id = WEXITSTATUS(status);
+	ASSERT_GT(id, 0);
+	EXPECT_EQ(1, tmn_stats(fd, id).calls);
+	EXPECT_EQ(0, tmn_stats(fd, id).call_ret);
+	EXPECT_EQ(-ENOENT, tmn_unregister(fd, id));
+	if (is_interval(kind)) {
+		EXPECT_EQ(1, tmn_stats(fd, id - 2).calls);
+		EXPECT_EQ(0, tmn_stats(fd, id - 2).call_ret);
+	}
+}
+
+FIXTURE(putting) {
+	int fd;
+	char *map;
+	size_t page;
+};
+
+FIXTURE_VARIANT(putting) {
+	unsigned int kind;
+};
+
+FIXTURE_VARIANT_ADD(putting, put) { TMN_LIST_PUT };
+FIXTURE_VARIANT_ADD(putting, get) { TMN_LIST_GET };
+FIXTURE_VARIANT_ADD(putting, call_srcu) { TMN_LIST_CALL };
+
+FIXTURE_SETUP(putting)
+{
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	self->page = getpagesize();
+	self->map = map_aligned(4 * self->page, self->page, false);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(putting)
+{
+	close(self->fd);
+}
+
+/* These are for everywhere. A notifier can take itself off. */
+TEST_F(putting, in_callbacks)
+{
+	const struct {
+		enum tmn_where where;
+		unsigned int kind;
+		bool self;
+	} cells[] = {
+		{ TMN_IN_START, TMN_LIST_PUT, false },
+		{ TMN_IN_START, TMN_LIST_PUT, true },
+		{ TMN_IN_END, TMN_LIST_PUT, false },
+		{ TMN_IN_END, TMN_LIST_PUT, true },
+		{ TMN_IN_INVALIDATE, TMN_INTERVAL, false },
+		{ TMN_IN_RELEASE, TMN_LIST, false },
+		{ TMN_IN_FREE, TMN_LIST_PUT, false },
+		{ TMN_IN_FREE, TMN_LIST_CALL, false },
+	};
+	int i, id, from;
+	struct tmn_sync sync;
+
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		id = tmn_caller(self->fd, variant->kind, self->map, self->page);
+		ASSERT_GT(id, 0);
+		from = id;
+		if (!cells[i].self)
+			from = tmn_caller(self->fd, cells[i].kind, self->map, self->page);
+		ASSERT_GT(from, 0);
+		ASSERT_EQ(0, tmn_call(self->fd, id, TMN_DO_TAKE_OFF, cells[i].where, from));
+		ASSERT_EQ(0, cause_callback(self->fd, from, cells[i].where,
+					    self->map, self->page));
+		/* What free_notifier() puts is freed after another grace period. */
+		ASSERT_EQ(0, tmn(self->fd, TMN_SYNCHRONIZE, &sync));
+		ASSERT_EQ(0, tmn(self->fd, TMN_SYNCHRONIZE, &sync));
+		EXPECT_EQ(0, sync.pending);
+		EXPECT_EQ(1, tmn_stats(self->fd, id).calls);
+		EXPECT_EQ(0, tmn_stats(self->fd, id).call_ret);
+		EXPECT_EQ(1, tmn_stats(self->fd, id).frees);
+		EXPECT_EQ(0, tmn_stats(self->fd, id).late);
+		EXPECT_EQ(from != id && cells[i].where < TMN_IN_RELEASE ? 0 : -ENOENT,
+			  tmn_unregister(self->fd, from));
+	}
+}
+
+TEST_F(putting, in_release)
+{
+	call_in_release(_metadata, self->fd, variant->kind, self->map, self->page);
+}
+
+FIXTURE(inserting) {
+	int fd;
+	char *map;
+	size_t page;
+};
+
+FIXTURE_VARIANT(inserting) {
+	unsigned int kind;
+};
+
+FIXTURE_VARIANT_ADD(inserting, one_pass) { TMN_INTERVAL };
+FIXTURE_VARIANT_ADD(inserting, two_pass) { TMN_INTERVAL_TWO_PASS };
+
+FIXTURE_SETUP(inserting)
+{
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	self->page = getpagesize();
+	self->map = map_aligned(4 * self->page, self->page, false);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(inserting)
+{
+	close(self->fd);
+}
+
+/* Drivers look at ->mm to know whether there is something to remove. */
+TEST_F(inserting, fails)
+{
+	int locked, id;
+
+	for (locked = 0; locked < 2; locked++) {
+		id = tmn_prepare(self->fd, variant->kind, self->map, 0);
+		ASSERT_GT(id, 0);
+		EXPECT_EQ(-EOVERFLOW, tmn_call(self->fd, id,
+					       locked ? TMN_DO_PUT_ON_LOCKED : TMN_DO_PUT_ON,
+					       locked ? TMN_IN_MMAP_WRITE : TMN_IN_PROCESS, 0));
+	}
+}
+
+TEST_F(inserting, removed_in_release)
+{
+	call_in_release(_metadata, self->fd, variant->kind, self->map, self->page);
+}
+
+/* While one is put on and taken off again and again, so is another. */
+static void *on_and_off_thread(void *arg)
+{
+	struct call *call = arg;
+	int i, id;
+
+	for (i = 0; i < 50 && !call->ret; i++) {
+		id = tmn_caller(call->fd, call->id, NULL, 1UL << 30);
+		call->ret = id > 0 ? tmn_unregister(call->fd, id) : id;
+	}
+	return NULL;
+}
+
+TEST_F(lifetime, concurrently)
+{
+	const unsigned int kinds[] = {
+		TMN_LIST, TMN_LIST_PUT, TMN_INTERVAL, TMN_INTERVAL_TWO_PASS,
+	};
+	struct call calls[4];
+	pthread_t threads[4];
+	struct tmn_mm mm;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		calls[i] = (struct call){ .fd = self->fd, .id = kinds[i] };
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, on_and_off_thread, &calls[i]));
+	}
+	for (i = 0; i < 200; i++)
+		ASSERT_EQ(0, touch(self->map, self->page));
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+		EXPECT_EQ(0, calls[i].ret);
+	}
+	ASSERT_EQ(0, tmn_call(self->fd, 1, TMN_DO_SYNCHRONIZE, TMN_IN_PROCESS, 0));
+	ASSERT_EQ(0, tmn(self->fd, TMN_MM, &mm));
+	EXPECT_EQ(0, mm.notifiers);
+	for (i = 1; i <= 200; i++) {
+		EXPECT_EQ(0, tmn_stats(self->fd, i).late);
+		EXPECT_EQ(0, tmn_stats(self->fd, i).unmatched);
+	}
 }
 
 /* The collision-retry scheme. */
@@ -1399,12 +1794,36 @@ static long is_quiet(void *arg)
 
 /*
  * A memory cgroup's victim, with a thread that cannot exit: the OOM reaper
- * comes for its memory, and its notifiers balance.
+ * comes for its memory, gets it when the notifiers allow, and they balance.
  */
-TEST(oom_kill)
+FIXTURE(oom) {
+};
+
+FIXTURE_VARIANT(oom) {
+	unsigned int list_flags;
+	unsigned int interval_flags;
+	bool reaped;
+};
+
+FIXTURE_VARIANT_ADD(oom, reaped) { .reaped = true };
+FIXTURE_VARIANT_ADD(oom, list_fails) { .list_flags = TMN_F_FAIL_NONBLOCK };
+FIXTURE_VARIANT_ADD(oom, interval_fails) { .interval_flags = TMN_F_FAIL_NONBLOCK };
+
+FIXTURE_SETUP(oom)
 {
-	struct counter c = { .fd = tmn_open(), .id = 1 };
+}
+
+FIXTURE_TEARDOWN(oom)
+{
+}
+
+TEST_F(oom, kill)
+{
+	/* The newest is asked first, so it is asked in every variant. */
+	struct counter c = { .fd = tmn_open(), .id = 3 };
+	const size_t size = 64 << 20, limit = 16 << 20;
 	int fd = c.fd, status, i;
+	struct tmn_stats stats;
 	char cgroup[64];
 	pid_t child;
 
@@ -1415,7 +1834,6 @@ TEST(oom_kill)
 	ASSERT_GE(child, 0);
 	if (!child) {
 		char swap_max[128];
-		size_t size = 64 << 20;
 		pthread_t thread;
 		char *map;
 
@@ -1426,8 +1844,10 @@ TEST(oom_kill)
 			_exit(1);
 		map = map_anon(size);
 		if (tmn_register(fd, TMN_LIST, TMN_OP_ALL, 0, NULL, 0) != 1 ||
-		    tmn_register(fd, TMN_LIST, TMN_OP_PAIR, 0, NULL, 0) != 2 ||
-		    tmn_register(fd, TMN_INTERVAL_TWO_PASS, 0, 0, map, size) != 3)
+		    tmn_register(fd, TMN_LIST, TMN_OP_PAIR, variant->list_flags, NULL, 0) != 2 ||
+		    tmn_register(fd, TMN_LIST, TMN_OP_PAIR, 0, NULL, 0) != 3 ||
+		    tmn_register(fd, TMN_INTERVAL_TWO_PASS, 0, variant->interval_flags,
+				 map, size) != 4)
 			_exit(2);
 		if (pthread_create(&thread, NULL, hold_thread, &fd) || tmn_at_gate(fd, 0))
 			_exit(3);
@@ -1446,11 +1866,19 @@ TEST(oom_kill)
 	rmdir(cgroup);
 	ASSERT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ(SIGKILL, WTERMSIG(status));
-	for (i = 1; i <= 2; i++)
+	for (i = 1; i <= 3; i++)
 		expect_balanced(_metadata, fd, i);
-	EXPECT_EQ(1, tmn_stats(fd, 1).releases);
-	EXPECT_GT(tmn_stats(fd, 3).starts, 0);
-	EXPECT_EQ(tmn_stats(fd, 3).starts, tmn_stats(fd, 3).finishes);
+	EXPECT_EQ(!!variant->list_flags, tmn_stats(fd, 2).failed > 0);
+	stats = tmn_stats(fd, 1);
+	EXPECT_EQ(1, stats.releases);
+	/* What was left for exit. */
+	EXPECT_EQ(variant->reaped, stats.release_anon < limit / 2 / getpagesize()) {
+		TH_LOG("%llu pages", stats.release_anon);
+	}
+	stats = tmn_stats(fd, 4);
+	EXPECT_GT(stats.starts, 0);
+	EXPECT_EQ(stats.starts, stats.finishes);
+	EXPECT_EQ(!!variant->interval_flags, stats.failed > 0);
 	close(fd);
 }
 
@@ -1483,6 +1911,332 @@ TEST(synchronize)
 	close(fd);
 }
 
+static int log_lines(const char *one, const char *other)
+{
+	int size = klogctl(10 /* SYSLOG_ACTION_SIZE_BUFFER */, NULL, 0), lines = 0;
+	char *log = calloc(1, size + 1), *line, *next;
+
+	if (!log || klogctl(3 /* SYSLOG_ACTION_READ_ALL */, log, size) < 0)
+		abort();
+	for (line = log; *line; line = next) {
+		next = strchrnul(line, '\n');
+		if (*next)
+			*next++ = 0;
+		lines += strstr(line, one) && strstr(line, other);
+	}
+	free(log);
+	return lines;
+}
+
+/* What the kernel has found to complain about. */
+static int complaints(const char *about)
+{
+	return log_lines("WARNING: ", about) + log_lines("BUG: ", about);
+}
+
+static bool misuse_allowed(void)
+{
+	char c = 0;
+	int fd = open("/sys/module/test_mmu_notifier/parameters/misuse", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0 && read(fd, &c, 1) != 1)
+		c = 0;
+	close(fd);
+	return c == 'Y';
+}
+
+/*
+ * Many notifiers, taken off in each way: all are freed, once, and none that is
+ * in use.
+ */
+FIXTURE(teardown) {
+	int fd;
+	char *map;
+	size_t page;
+	struct tmn_mm before;
+};
+
+FIXTURE_VARIANT(teardown) {
+	unsigned int way;
+	unsigned int count;
+};
+
+FIXTURE_VARIANT_ADD(teardown, unregister_1) { TMN_WAY_UNREGISTER, 1 };
+FIXTURE_VARIANT_ADD(teardown, unregister_64) { TMN_WAY_UNREGISTER, 64 };
+FIXTURE_VARIANT_ADD(teardown, unregister_4096) { TMN_WAY_UNREGISTER, 4096 };
+FIXTURE_VARIANT_ADD(teardown, put_1) { TMN_WAY_PUT, 1 };
+FIXTURE_VARIANT_ADD(teardown, put_64) { TMN_WAY_PUT, 64 };
+FIXTURE_VARIANT_ADD(teardown, put_4096) { TMN_WAY_PUT, 4096 };
+FIXTURE_VARIANT_ADD(teardown, call_srcu_1) { TMN_WAY_CALL, 1 };
+FIXTURE_VARIANT_ADD(teardown, call_srcu_64) { TMN_WAY_CALL, 64 };
+FIXTURE_VARIANT_ADD(teardown, call_srcu_4096) { TMN_WAY_CALL, 4096 };
+FIXTURE_VARIANT_ADD(teardown, synchronize_1) { TMN_WAY_SYNC, 1 };
+FIXTURE_VARIANT_ADD(teardown, synchronize_64) { TMN_WAY_SYNC, 64 };
+FIXTURE_VARIANT_ADD(teardown, synchronize_4096) { TMN_WAY_SYNC, 4096 };
+
+FIXTURE_SETUP(teardown)
+{
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	self->page = getpagesize();
+	self->map = map_aligned(4 * self->page, self->page, false);
+	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, count_holders(self->fd, &self->before));
+}
+
+FIXTURE_TEARDOWN(teardown)
+{
+	close(self->fd);
+}
+
+static int bulk_on(int fd, unsigned int way, unsigned int count, unsigned int when)
+{
+	struct tmn_bulk_on on = { .way = way, .count = count, .when = when };
+
+	return tmn(fd, TMN_BULK_ON, &on);
+}
+
+static struct tmn_bulk_stats bulk_stats(int fd)
+{
+	struct tmn_bulk_stats stats;
+
+	if (tmn(fd, TMN_BULK_STATS, &stats))
+		abort();
+	return stats;
+}
+
+static void expect_all_freed(struct __test_metadata *_metadata, int fd)
+{
+	struct tmn_bulk_stats stats;
+	struct tmn_sync sync;
+
+	ASSERT_EQ(0, tmn(fd, TMN_SYNCHRONIZE, &sync));
+	EXPECT_EQ(0, sync.pending);
+	stats = bulk_stats(fd);
+	EXPECT_EQ(0, stats.left);
+	EXPECT_EQ(0, stats.early);
+	EXPECT_EQ(0, stats.late);
+}
+
+TEST_F_TIMEOUT(teardown, process_context, 300)
+{
+	struct tmn_bulk_stats stats;
+	uint64_t calls;
+
+	ASSERT_EQ(0, bulk_on(self->fd, variant->way, variant->count, TMN_WHEN_ASKED));
+	ASSERT_EQ(0, touch(self->map, self->page));
+	calls = bulk_stats(self->fd).calls;
+	EXPECT_GE(calls, 2 * variant->count);
+	ASSERT_EQ(0, tmn(self->fd, TMN_BULK_OFF, NULL));
+	expect_all_freed(_metadata, self->fd);
+	ASSERT_EQ(0, touch(self->map, self->page));
+	stats = bulk_stats(self->fd);
+	EXPECT_EQ(calls, stats.calls);
+	EXPECT_EQ(variant->way == TMN_WAY_UNREGISTER ? variant->count : 0, stats.releases);
+	EXPECT_TRUE(nothing_left(self->fd, &self->before));
+}
+
+/* No idle CPU keeps the mm that it borrowed when somebody else has run there. */
+static long mm_holders(int fd)
+{
+	int cpu, cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	for (cpu = 0; cpu < cpus; cpu++)
+		if (!pin_to(cpu))
+			sched_yield();
+	return bulk_stats(fd).holders;
+}
+
+/* An mm outlives nothing: in each way all its references are given back. */
+TEST_F_TIMEOUT(lifetime, mm_is_freed, 120)
+{
+	unsigned int way, when;
+	int status, i;
+	long holders;
+	pid_t child;
+
+	for (way = 0; way < TMN_NR_WAYS; way++) {
+		for (when = 0; when < TMN_NR_WHEN; when++) {
+			int fd = tmn_open();
+
+			if (way == TMN_WAY_UNREGISTER && when != TMN_WHEN_ASKED) {
+				close(fd);
+				continue;
+			}
+			ASSERT_GE(fd, 0);
+			child = fork();
+			ASSERT_GE(child, 0);
+			if (!child)
+				_exit(!!bulk_on(fd, way, 16, when));
+			ASSERT_EQ(child, waitpid(child, &status, 0));
+			ASSERT_EQ(0, status);
+			ASSERT_EQ(0, tmn(fd, TMN_BULK_OFF, NULL));
+			expect_all_freed(_metadata, fd);
+			for (i = 0; i < LIMIT_MS / 10; i++) {
+				holders = mm_holders(fd);
+				if (!holders)
+					break;
+				usleep(10000);
+			}
+			EXPECT_EQ(0, holders) {
+				TH_LOG("way %u, when %u", way, when);
+			}
+			close(fd);
+		}
+	}
+}
+
+/* What goes on meanwhile on other CPUs. */
+struct storm {
+	atomic_bool over;
+	char *map;
+	size_t page;
+	int ret;
+	bool fork;
+};
+
+static void *storm_thread(void *arg)
+{
+	struct storm *storm = arg;
+
+	while (!atomic_load(&storm->over) && !storm->ret) {
+		char *map = map_anon(storm->page);
+
+		if (map == MAP_FAILED) {
+			storm->ret = -ENOMEM;
+			break;
+		}
+		poke(map);
+		storm->ret = sys(munmap(map, storm->page));
+		if (!storm->ret && storm->fork) {
+			pid_t child = fork();
+
+			if (!child)
+				_exit(0);
+			storm->ret = child < 0 ? -errno :
+				     waitpid(child, NULL, 0) == child ? 0 : -ECHILD;
+		}
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(teardown, storm, 300)
+{
+	struct storm storms[2] = {
+		{ .page = self->page },
+		{ .page = self->page, .fork = true },
+	};
+	pthread_t threads[2];
+	uint64_t calls;
+	int i;
+
+	ASSERT_EQ(0, bulk_on(self->fd, variant->way, variant->count, TMN_WHEN_ASKED));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, storm_thread, &storms[i]));
+	/* Until the storm has come to them. */
+	calls = bulk_stats(self->fd).calls;
+	for (i = 0; i < LIMIT_MS / 10 && bulk_stats(self->fd).calls == calls; i++)
+		usleep(10000);
+	EXPECT_GT(bulk_stats(self->fd).calls, calls);
+	EXPECT_EQ(0, tmn(self->fd, TMN_BULK_OFF, NULL));
+	expect_all_freed(_metadata, self->fd);
+	for (i = 0; i < 2; i++) {
+		atomic_store(&storms[i].over, true);
+		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+		EXPECT_EQ(0, storms[i].ret);
+	}
+	EXPECT_TRUE(nothing_left(self->fd, &self->before));
+}
+
+/* The caller holds mms of children that exit, at any time in between. */
+TEST_F_TIMEOUT(teardown, exit_meanwhile, 300)
+{
+	int status, round, rounds = variant->count > 64 ? 1 : 8;
+	pid_t child;
+	int fd;
+
+	for (round = 0; round < rounds; round++) {
+		int ready[2];
+		char byte;
+
+		fd = tmn_open();
+		ASSERT_GE(fd, 0);
+		ASSERT_EQ(0, pipe(ready));
+		child = fork();
+		ASSERT_GE(child, 0);
+		if (!child) {
+			if (bulk_on(fd, variant->way, variant->count, TMN_WHEN_ASKED))
+				_exit(1);
+			if (write(ready[1], "", 1) != 1)
+				_exit(2);
+			usleep(1000 * round);
+			_exit(0);
+		}
+		ASSERT_EQ(1, read(ready[0], &byte, 1));
+		ASSERT_EQ(0, tmn(fd, TMN_BULK_OFF, NULL));
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_EQ(0, status);
+		expect_all_freed(_metadata, fd);
+		close(ready[0]);
+		close(ready[1]);
+		close(fd);
+	}
+}
+
+/* From ->release: each its own, or one for all. */
+static void off_in_release(struct __test_metadata *_metadata, int fd, unsigned int way,
+			   unsigned int count, unsigned int when)
+{
+	int status;
+	pid_t child;
+
+	/* It waits for the callback, so it is not for there. */
+	if (way == TMN_WAY_UNREGISTER) {
+		EXPECT_EQ(-EINVAL, bulk_on(fd, way, count, when));
+		return;
+	}
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child)
+		_exit(!!bulk_on(fd, way, count, when));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	/* Exit has called all that were on; nothing is left for this but to free. */
+	EXPECT_GT(bulk_stats(fd).releases, 0);
+	EXPECT_LE(bulk_stats(fd).releases, count);
+	ASSERT_EQ(0, tmn(fd, TMN_BULK_OFF, NULL));
+	expect_all_freed(_metadata, fd);
+}
+
+TEST_F_TIMEOUT(teardown, in_release, 300)
+{
+	off_in_release(_metadata, self->fd, variant->way, variant->count, TMN_WHEN_RELEASED);
+}
+
+TEST_F_TIMEOUT(teardown, in_release_of_another, 300)
+{
+	off_in_release(_metadata, self->fd, variant->way, variant->count, TMN_WHEN_ONE_RELEASED);
+}
+
+/* Unloading has to wait for what is still to be called. */
+TEST_F_TIMEOUT(teardown, unload, 300)
+{
+	int i;
+
+	if (access("/sys/module/test_mmu_notifier/initstate", F_OK))
+		SKIP(return, "the module is built in");
+	for (i = 0; i < (variant->count > 64 ? 1 : 3); i++) {
+		ASSERT_EQ(0, bulk_on(self->fd, variant->way, variant->count, TMN_WHEN_ASKED));
+		close(self->fd);
+		ASSERT_EQ(0, system("modprobe -r test_mmu_notifier"));
+		ASSERT_EQ(0, touch(self->map, self->page));
+		ASSERT_EQ(0, system("modprobe test_mmu_notifier"));
+		self->fd = tmn_open();
+		ASSERT_GE(self->fd, 0);
+	}
+	EXPECT_TRUE(nothing_left(self->fd, &self->before));
+}
+
 /*
  * Bugs of a driver, which the kernel reports and survives. They leave a warning
  * on the console, so test_mmu_notifier.sh runs them only when it is asked to.
@@ -1495,6 +2249,8 @@ FIXTURE(misuse) {
 
 FIXTURE_SETUP(misuse)
 {
+	if (!misuse_allowed())
+		SKIP(return, "the module is loaded without misuse=1");
 	self->fd = tmn_open();
 	ASSERT_GE(self->fd, 0);
 	self->page = getpagesize();
@@ -1526,6 +2282,431 @@ TEST_F(misuse, blockable_error)
 	expect_balanced(_metadata, self->fd, later);
 }
 
+/* Twice: the list stays what it was. */
+TEST_F(misuse, duplicate)
+{
+	int older = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
+	int id = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
+	int newer = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
+	struct tmn_mm before, after;
+
+	ASSERT_GT(newer, 0);
+	ASSERT_EQ(0, count_holders(self->fd, &before));
+	EXPECT_EQ(-EEXIST, tmn_call(self->fd, id, TMN_DO_PUT_ON_AGAIN, TMN_IN_PROCESS, 0));
+	EXPECT_EQ(-EEXIST, tmn_call(self->fd, older, TMN_DO_PUT_ON_AGAIN, TMN_IN_PROCESS, 0));
+	EXPECT_EQ(-EEXIST, tmn_call(self->fd, newer, TMN_DO_PUT_ON_AGAIN, TMN_IN_PROCESS, 0));
+	ASSERT_EQ(0, tmn(self->fd, TMN_MM, &after));
+	EXPECT_LE(after.count, before.count);
+	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(1, tmn_stats(self->fd, older).starts);
+	EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
+	EXPECT_EQ(1, tmn_stats(self->fd, newer).starts);
+	ASSERT_EQ(0, tmn_unregister(self->fd, id));
+	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(2, tmn_stats(self->fd, older).starts);
+	EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
+	EXPECT_EQ(2, tmn_stats(self->fd, newer).starts);
+}
+
+TEST_F(misuse, no_ops)
+{
+	const unsigned int kinds[] = { TMN_LIST, TMN_LIST_GET, TMN_INTERVAL };
+	int i, id;
+
+	for (i = 0; i < 3; i++) {
+		id = tmn_prepare(self->fd, kinds[i], self->map, self->page);
+		ASSERT_GT(id, 0);
+		EXPECT_EQ(-EINVAL, tmn_call(self->fd, id, TMN_DO_PUT_ON_BARE,
+					    TMN_IN_PROCESS, 0));
+		/* It can be put on all the same, when it has them. */
+		EXPECT_EQ(0, tmn_call(self->fd, id, TMN_DO_PUT_ON, TMN_IN_PROCESS, 0));
+	}
+}
+
+TEST_F(misuse, excluded_ops)
+{
+	EXPECT_EQ(-EINVAL, tmn_register(self->fd, TMN_LIST, TMN_OP_SECONDARY | TMN_OP_START,
+					0, NULL, 0));
+	EXPECT_EQ(-EINVAL, tmn_register(self->fd, TMN_LIST, TMN_OP_SECONDARY | TMN_OP_END,
+					0, NULL, 0));
+}
+
+/* ->release, when it is called by exit, is too late to put something on. */
+TEST_F(misuse, no_users)
+{
+	const struct {
+		unsigned int kind;
+		enum tmn_what what;
+	} cells[] = {
+		{ TMN_LIST, TMN_DO_PUT_ON },
+		{ TMN_LIST, TMN_DO_PUT_ON_LOCKED },
+		{ TMN_LIST_GET, TMN_DO_PUT_ON },
+		{ TMN_INTERVAL, TMN_DO_PUT_ON },
+		/* There is one with these ops already. */
+		{ TMN_LIST_GET, TMN_DO_PUT_ON },
+	};
+	int i, id, from, status;
+	pid_t child;
+
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		/* With an interval there already, insert has a check of its own. */
+		tmn_caller(self->fd, TMN_INTERVAL, self->map, self->page);
+		for (i = 0; i < 5; i++) {
+			if (i == 4 &&
+			    tmn_caller(self->fd, TMN_LIST_GET, self->map, self->page) != 10)
+				_exit(2);
+			id = tmn_prepare(self->fd, cells[i].kind, self->map, self->page);
+			from = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
+			if (id != 2 + 2 * i + i / 4 || from != id + 1 ||
+			    tmn_call(self->fd, id, cells[i].what, TMN_IN_RELEASE, from))
+				_exit(1);
+		}
+		_exit(0);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	for (i = 0; i < 5; i++) {
+		id = 2 + 2 * i + i / 4;
+		EXPECT_EQ(1, tmn_stats(self->fd, id).calls);
+		EXPECT_EQ(-EINVAL, tmn_stats(self->fd, id).call_ret);
+	}
+}
+
+/*
+ * It comes off the mm that it is on, and that mm loses the reference. Idle CPUs
+ * come and go with one each, so there are more of them.
+ */
+#define ELSEWHERE	16
+
+TEST_F(misuse, unregister_elsewhere)
+{
+	struct tmn_mm before, after;
+	int id[ELSEWHERE], status, i;
+	pid_t child;
+
+	for (i = 0; i < ELSEWHERE; i++) {
+		id[i] = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
+		ASSERT_GT(id[i], 0);
+	}
+	ASSERT_EQ(0, count_holders(self->fd, &before));
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		struct tmn_mm mine, then;
+
+		if (count_holders(self->fd, &mine))
+			_exit(1);
+		/* So that the mm lives, should it lose what is not its own. */
+		for (i = 0; i < ELSEWHERE; i++)
+			if (tmn_caller(self->fd, TMN_LIST, self->map, self->page) <= 0)
+				_exit(2);
+		for (i = 0; i < ELSEWHERE; i++)
+			if (tmn_call(self->fd, id[i], TMN_DO_UNREGISTER_HERE, TMN_IN_PROCESS, 0))
+				_exit(3);
+		if (tmn(self->fd, TMN_MM, &then))
+			_exit(4);
+		_exit(then.count > mine.count + ELSEWHERE / 2 ? 0 : 5);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	ASSERT_EQ(0, touch(self->map, self->page));
+	for (i = 0; i < ELSEWHERE; i++) {
+		EXPECT_EQ(1, tmn_stats(self->fd, id[i]).releases);
+		EXPECT_EQ(0, tmn_stats(self->fd, id[i]).late);
+	}
+	ASSERT_EQ(0, tmn(self->fd, TMN_MM, &after));
+	EXPECT_LT(after.count, before.count - ELSEWHERE / 2);
+}
+
+/* The same ones, never registered, hold no reference. */
+TEST_F(misuse, unregister_never_registered)
+{
+	struct tmn_mm before, after;
+	int id[ELSEWHERE], i;
+
+	for (i = 0; i < ELSEWHERE; i++) {
+		id[i] = tmn_prepare(self->fd, TMN_LIST, self->map, self->page);
+		ASSERT_GT(id[i], 0);
+	}
+	ASSERT_EQ(0, count_holders(self->fd, &before));
+	for (i = 0; i < ELSEWHERE; i++)
+		EXPECT_EQ(0, tmn_call(self->fd, id[i], TMN_DO_UNREGISTER_HERE,
+				      TMN_IN_PROCESS, 0));
+	ASSERT_EQ(0, tmn(self->fd, TMN_MM, &after));
+	EXPECT_GT(after.count, before.count - ELSEWHERE / 2);
+}
+
+static long destroy_complaints(void *unused)
+{
+	return complaints("__mmu_notifier_subscriptions_destroy");
+}
+
+/* One reference too few. */
+TEST_F(misuse, destroyed_too_early)
+{
+	int status;
+	pid_t child;
+
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		int id = tmn_caller(self->fd, TMN_INTERVAL, self->map, self->page);
+
+		_exit(id <= 0 || tmn_call(self->fd, id, TMN_DO_DROP_MM, TMN_IN_PROCESS, 0));
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(1, wait_until(destroy_complaints, NULL, 1, 1));
+}
+
+/*
+ * What wants mmap_lock for writing, without it. Without ops as well, so that it
+ * ends before it takes the other locks of the mm, which has checks of its own.
+ */
+TEST_F(misuse, unlocked)
+{
+	const unsigned int kinds[] = { TMN_LIST, TMN_LIST_GET, TMN_INTERVAL };
+	const enum tmn_where from[] = { TMN_IN_PROCESS, TMN_IN_MMAP_READ, TMN_IN_FREE };
+	struct tmn_sync sync;
+	int i, id, caller, complained;
+
+	for (i = 0; i < 9; i++) {
+		id = tmn_prepare(self->fd, kinds[i / 3], self->map, self->page);
+		ASSERT_GT(id, 0);
+		caller = tmn_caller(self->fd, TMN_LIST_PUT, self->map, self->page);
+		ASSERT_GT(caller, 0);
+		complained = complaints("rwsem.h");
+		tmn_call(self->fd, id, TMN_DO_PUT_ON_LOCKED_BARE, from[i % 3], caller);
+		ASSERT_EQ(0, tmn_unregister(self->fd, caller));
+		ASSERT_EQ(0, tmn(self->fd, TMN_SYNCHRONIZE, &sync));
+		EXPECT_GT(complaints("rwsem.h"), complained);
+		EXPECT_EQ(1, tmn_stats(self->fd, id).calls);
+		EXPECT_EQ(-EINVAL, tmn_stats(self->fd, id).call_ret);
+	}
+}
+
+/* What sleeps, from free_notifier(), which may not. */
+TEST_F(misuse, sleep_in_free)
+{
+	const struct {
+		unsigned int kind;
+		enum tmn_what what;
+	} cells[] = {
+		{ TMN_LIST, TMN_DO_PUT_ON },
+		{ TMN_LIST_GET, TMN_DO_PUT_ON },
+		{ TMN_INTERVAL, TMN_DO_PUT_ON },
+		{ TMN_INTERVAL, TMN_DO_READ_BEGIN },
+		{ TMN_INTERVAL, TMN_DO_TAKE_OFF },
+	};
+	struct tmn_sync sync;
+	int i, id, from, complained;
+
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		if (cells[i].what == TMN_DO_PUT_ON)
+			id = tmn_prepare(self->fd, cells[i].kind, self->map, self->page);
+		else
+			id = tmn_caller(self->fd, cells[i].kind, self->map, self->page);
+		ASSERT_GT(id, 0);
+		from = tmn_caller(self->fd, TMN_LIST_PUT, self->map, self->page);
+		ASSERT_GT(from, 0);
+		ASSERT_EQ(0, tmn_call(self->fd, id, cells[i].what, TMN_IN_FREE, from));
+		/* The kernel says so once a second. */
+		usleep(1500000);
+		complained = complaints("sleeping function called");
+		ASSERT_EQ(0, tmn_unregister(self->fd, from));
+		ASSERT_EQ(0, tmn(self->fd, TMN_SYNCHRONIZE, &sync));
+		EXPECT_EQ(1, tmn_stats(self->fd, id).calls);
+		EXPECT_EQ(complained + 1, complaints("sleeping function called"));
+	}
+}
+
+/*
+ * Bugs of a driver that the kernel reports and does not survive, or reports
+ * once in its life: for a guest each, that has to show exactly that.
+ */
+FIXTURE(splat) {
+	int fd;
+	char *map;
+	size_t page;
+};
+
+FIXTURE_VARIANT(splat) {
+	unsigned int kind;
+	enum tmn_what what;
+	enum tmn_where where;
+};
+
+FIXTURE_VARIANT_ADD(splat, register_mmap_read) {
+	TMN_LIST, TMN_DO_PUT_ON, TMN_IN_MMAP_READ
+};
+
+FIXTURE_VARIANT_ADD(splat, register_mmap_write) {
+	TMN_LIST, TMN_DO_PUT_ON, TMN_IN_MMAP_WRITE
+};
+
+FIXTURE_VARIANT_ADD(splat, register_start) { TMN_LIST, TMN_DO_PUT_ON, TMN_IN_START };
+FIXTURE_VARIANT_ADD(splat, register_end) { TMN_LIST, TMN_DO_PUT_ON, TMN_IN_END };
+
+FIXTURE_VARIANT_ADD(splat, register_invalidate) {
+	TMN_LIST, TMN_DO_PUT_ON, TMN_IN_INVALIDATE
+};
+
+FIXTURE_VARIANT_ADD(splat, register_locked_start) {
+	TMN_LIST, TMN_DO_PUT_ON_LOCKED, TMN_IN_START
+};
+
+FIXTURE_VARIANT_ADD(splat, register_locked_end) {
+	TMN_LIST, TMN_DO_PUT_ON_LOCKED, TMN_IN_END
+};
+
+FIXTURE_VARIANT_ADD(splat, register_locked_invalidate) {
+	TMN_LIST, TMN_DO_PUT_ON_LOCKED, TMN_IN_INVALIDATE
+};
+
+FIXTURE_VARIANT_ADD(splat, get_mmap_read) {
+	TMN_LIST_GET, TMN_DO_PUT_ON, TMN_IN_MMAP_READ
+};
+
+FIXTURE_VARIANT_ADD(splat, get_mmap_write) {
+	TMN_LIST_GET, TMN_DO_PUT_ON, TMN_IN_MMAP_WRITE
+};
+
+FIXTURE_VARIANT_ADD(splat, get_start) { TMN_LIST_GET, TMN_DO_PUT_ON, TMN_IN_START };
+FIXTURE_VARIANT_ADD(splat, get_end) { TMN_LIST_GET, TMN_DO_PUT_ON, TMN_IN_END };
+
+FIXTURE_VARIANT_ADD(splat, get_invalidate) {
+	TMN_LIST_GET, TMN_DO_PUT_ON, TMN_IN_INVALIDATE
+};
+
+FIXTURE_VARIANT_ADD(splat, unregister_start) { TMN_LIST, TMN_DO_TAKE_OFF, TMN_IN_START };
+FIXTURE_VARIANT_ADD(splat, unregister_end) { TMN_LIST, TMN_DO_TAKE_OFF, TMN_IN_END };
+
+FIXTURE_VARIANT_ADD(splat, unregister_release) {
+	TMN_LIST, TMN_DO_TAKE_OFF, TMN_IN_RELEASE
+};
+
+FIXTURE_VARIANT_ADD(splat, unregister_free) { TMN_LIST, TMN_DO_TAKE_OFF, TMN_IN_FREE };
+
+FIXTURE_VARIANT_ADD(splat, synchronize_start) {
+	TMN_LIST, TMN_DO_SYNCHRONIZE, TMN_IN_START
+};
+
+FIXTURE_VARIANT_ADD(splat, synchronize_end) { TMN_LIST, TMN_DO_SYNCHRONIZE, TMN_IN_END };
+
+FIXTURE_VARIANT_ADD(splat, synchronize_release) {
+	TMN_LIST, TMN_DO_SYNCHRONIZE, TMN_IN_RELEASE
+};
+
+FIXTURE_VARIANT_ADD(splat, synchronize_free) {
+	TMN_LIST, TMN_DO_SYNCHRONIZE, TMN_IN_FREE
+};
+
+FIXTURE_VARIANT_ADD(splat, insert_mmap_read) {
+	TMN_INTERVAL, TMN_DO_PUT_ON, TMN_IN_MMAP_READ
+};
+
+FIXTURE_VARIANT_ADD(splat, insert_mmap_write) {
+	TMN_INTERVAL, TMN_DO_PUT_ON, TMN_IN_MMAP_WRITE
+};
+
+FIXTURE_VARIANT_ADD(splat, insert_start) { TMN_INTERVAL, TMN_DO_PUT_ON, TMN_IN_START };
+FIXTURE_VARIANT_ADD(splat, insert_end) { TMN_INTERVAL, TMN_DO_PUT_ON, TMN_IN_END };
+
+FIXTURE_VARIANT_ADD(splat, insert_invalidate) {
+	TMN_INTERVAL, TMN_DO_PUT_ON, TMN_IN_INVALIDATE
+};
+
+FIXTURE_VARIANT_ADD(splat, insert_locked_start) {
+	TMN_INTERVAL, TMN_DO_PUT_ON_LOCKED, TMN_IN_START
+};
+
+FIXTURE_VARIANT_ADD(splat, insert_locked_end) {
+	TMN_INTERVAL, TMN_DO_PUT_ON_LOCKED, TMN_IN_END
+};
+
+FIXTURE_VARIANT_ADD(splat, insert_locked_invalidate) {
+	TMN_INTERVAL, TMN_DO_PUT_ON_LOCKED, TMN_IN_INVALIDATE
+};
+
+FIXTURE_VARIANT_ADD(splat, remove_start) { TMN_INTERVAL, TMN_DO_TAKE_OFF, TMN_IN_START };
+FIXTURE_VARIANT_ADD(splat, remove_end) { TMN_INTERVAL, TMN_DO_TAKE_OFF, TMN_IN_END };
+
+FIXTURE_VARIANT_ADD(splat, remove_invalidate) {
+	TMN_INTERVAL, TMN_DO_TAKE_OFF, TMN_IN_INVALIDATE
+};
+
+FIXTURE_VARIANT_ADD(splat, read_begin_start) {
+	TMN_INTERVAL, TMN_DO_READ_BEGIN, TMN_IN_START
+};
+
+FIXTURE_VARIANT_ADD(splat, read_begin_end) {
+	TMN_INTERVAL, TMN_DO_READ_BEGIN, TMN_IN_END
+};
+
+FIXTURE_VARIANT_ADD(splat, read_begin_invalidate) {
+	TMN_INTERVAL, TMN_DO_READ_BEGIN, TMN_IN_INVALIDATE
+};
+
+FIXTURE_SETUP(splat)
+{
+	if (!misuse_allowed())
+		SKIP(return, "the module is loaded without misuse=1");
+	if (access("/proc/lockdep", F_OK))
+		SKIP(return, "no CONFIG_PROVE_LOCKING");
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	self->page = getpagesize();
+	self->map = map_aligned(4 * self->page, self->page, false);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(splat)
+{
+	close(self->fd);
+}
+
+/* In a child, since it may never come back. */
+static void splat(int fd, unsigned int kind, enum tmn_what what, enum tmn_where where,
+		  char *map, size_t page)
+{
+	/* Nobody is to wait for an end of file because of it. */
+	bool quiet = !close_range(0, fd - 1, 0) && !close_range(fd + 1, ~0U, 0);
+	int from = tmn_caller(fd, where == TMN_IN_INVALIDATE ? TMN_INTERVAL :
+			      where == TMN_IN_FREE ? TMN_LIST_PUT : TMN_LIST, map, page);
+	/* Away from the range: it is the call that counts, not a collision. */
+	int id = what == TMN_DO_PUT_ON || what == TMN_DO_PUT_ON_LOCKED ?
+		 tmn_prepare(fd, kind, map + 2 * page, page) :
+		 tmn_caller(fd, kind, map + 2 * page, page);
+
+	/* The first interval of an mm registers, which is a case of its own. */
+	if (!quiet || from != 1 || id != 2 ||
+	    (is_interval(kind) && tmn_caller(fd, kind, map + 2 * page, page) != 3))
+		_exit(1);
+	tmn_call(fd, id, what, where, from);
+	if (where == TMN_IN_RELEASE || where == TMN_IN_FREE)
+		tmn_unregister(fd, from);
+	else if (where >= TMN_IN_START)
+		/* With mmap_lock held for writing. */
+		mprotect(map, page, PROT_READ);
+	_exit(0);
+}
+
+TEST_F(splat, call)
+{
+	int before = complaints("");
+	pid_t child = fork();
+
+	ASSERT_GE(child, 0);
+	if (!child)
+		splat(self->fd, variant->kind, variant->what, variant->where,
+		      self->map, self->page);
+	usleep(2000000);
+	EXPECT_EQ(1, tmn_stats(self->fd, 2).calls);
+	EXPECT_GT(complaints(""), before);
+}
+
 /*
  * Starts that may not block: process_mrelease(2) of a child that was killed,
  * and that a thread in the kernel keeps from exiting.
@@ -1533,7 +2714,42 @@ TEST_F(misuse, blockable_error)
 struct reaping {
 	int fd;
 	pid_t child;
+	int pidfd;
+	/* half of the allocations of the reaper fail */
+	bool nomem;
+	int ret;
 };
+
+/* Of the threads that ask for it, each second allocation. */
+static int make_it_fail(struct knob *knob)
+{
+	const char *const values[][2] = {
+		{ "/sys/kernel/debug/failslab/verbose", "0" },
+		{ "/sys/kernel/debug/failslab/task-filter", "Y" },
+		{ "/sys/kernel/debug/failslab/ignore-gfp-wait", "N" },
+		{ "/sys/kernel/debug/failslab/times", "-1" },
+		{ "/sys/kernel/debug/failslab/probability", "50" },
+	};
+	size_t i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(values); i++) {
+		ret = knob_set(&knob[i], values[i][0], values[i][1]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+#define FAIL_KNOBS	5
+
+static void restore_all(struct knob *knob)
+{
+	int i;
+
+	for (i = FAIL_KNOBS - 1; i >= 0; i--)
+		knob_restore(&knob[i]);
+}
 
 FIXTURE(nonblock) {
 	int fd;
@@ -1547,14 +2763,19 @@ FIXTURE_SETUP(nonblock)
 	ASSERT_GE(self->fd, 0);
 }
 
+/* What a test that stopped half-way leaves behind. */
+static void reaping_end(struct reaping *r)
+{
+	if (r->child <= 0)
+		return;
+	tmn(r->fd, TMN_UNHOLD, NULL);
+	kill(r->child, SIGKILL);
+	waitpid(r->child, NULL, 0);
+}
+
 FIXTURE_TEARDOWN(nonblock)
 {
-	/* A test that stopped half-way leaves it. */
-	if (self->reaping.child > 0) {
-		tmn(self->fd, TMN_UNHOLD, NULL);
-		kill(self->reaping.child, SIGKILL);
-		waitpid(self->reaping.child, NULL, 0);
-	}
+	reaping_end(&self->reaping);
 	close(self->fd);
 }
 
@@ -1590,23 +2811,41 @@ static void victim(int fd, const struct wanted *wanted, int n, size_t page)
 		pause();
 }
 
-/* Kills a process with these notifiers and reaps it: 0 or -errno. */
-static int reap(struct __test_metadata *_metadata, struct reaping *r,
-		const struct wanted *wanted, int n)
+/* Kills a process with these notifiers, to be reaped. */
+static void make_victim(struct __test_metadata *_metadata, struct reaping *r,
+			const struct wanted *wanted, int n)
 {
-	int pidfd, ret;
-
 	r->child = fork();
 	ASSERT_GE(r->child, 0);
 	if (!r->child)
 		victim(r->fd, wanted, n, getpagesize());
 	ASSERT_EQ(0, tmn_at_gate(r->fd, 0));
-	pidfd = syscall(__NR_pidfd_open, r->child, 0);
-	ASSERT_GE(pidfd, 0);
+	r->pidfd = syscall(__NR_pidfd_open, r->child, 0);
+	ASSERT_GE(r->pidfd, 0);
 	ASSERT_EQ(0, kill(r->child, SIGKILL));
-	ret = sys(syscall(__NR_process_mrelease, pidfd, 0));
-	close(pidfd);
-	return ret;
+}
+
+static void *reap_thread(void *arg)
+{
+	struct reaping *r = arg;
+
+	if (r->nomem)
+		write_text("/proc/thread-self/make-it-fail", "1");
+	r->ret = sys(syscall(__NR_process_mrelease, r->pidfd, 0));
+	/* This can fail as well. */
+	while (r->nomem && write_text("/proc/thread-self/make-it-fail", "0"))
+		;
+	close(r->pidfd);
+	return NULL;
+}
+
+/* 0 or -errno. */
+static int reap(struct __test_metadata *_metadata, struct reaping *r,
+		const struct wanted *wanted, int n)
+{
+	make_victim(_metadata, r, wanted, n);
+	reap_thread(r);
+	return r->ret;
 }
 
 static void let_go(struct __test_metadata *_metadata, struct reaping *r)
@@ -1675,6 +2914,415 @@ TEST_F(nonblock, interval_fails)
 	EXPECT_EQ(0, tmn_remove_timed(self->fd, 2));
 	let_go(_metadata, &self->reaping);
 	expect_balanced(_metadata, self->fd, 1);
+}
+
+/* The non-blocking callbacks of one notifier. */
+struct tally {
+	int started;
+	int failed;
+	int ended;
+	bool paired;
+};
+
+static struct tally tally(int fd, int id)
+{
+	static struct tmn_event log[TMN_LOG_SIZE];
+	struct tally t = { .paired = true };
+	int n = tmn_events(fd, id, log), i, j;
+
+	for (i = 0; i < n; i++) {
+		int ends = 0;
+
+		if (log[i].flags & TMN_EV_BLOCKABLE)
+			continue;
+		t.ended += log[i].type == TMN_EV_END;
+		if (log[i].type != TMN_EV_START)
+			continue;
+		t.started += !log[i].ret;
+		t.failed += !!log[i].ret;
+		/* One end for each range, before the next range begins. */
+		for (j = i + 1; j < n && log[j].type != TMN_EV_START; j++)
+			ends += log[j].type == TMN_EV_END &&
+				log[j].start == log[i].start &&
+				log[j].end == log[i].end;
+		t.paired &= ends == !log[i].ret;
+	}
+	return t;
+}
+
+/* Of those in front of the one that fails, each operation alone, and none. */
+TEST_F(nonblock, few_ops)
+{
+	struct wanted wanted[1 + FEW_OPS] = {
+		{ TMN_LIST, TMN_OP_PAIR, TMN_F_FAIL_NONBLOCK },
+	};
+	struct tally t;
+	int i, failed;
+
+	for (i = 0; i < FEW_OPS; i++)
+		wanted[1 + i] = (struct wanted){ TMN_LIST, few_ops[i], 0 };
+	EXPECT_EQ(-EAGAIN, reap(_metadata, &self->reaping, wanted, 1 + FEW_OPS));
+	failed = tally(self->fd, 1).failed;
+	EXPECT_GT(failed, 0);
+	for (i = 0; i < FEW_OPS; i++) {
+		t = tally(self->fd, 2 + i);
+		EXPECT_EQ(few_ops[i] == TMN_OP_START ? failed : 0, t.started);
+		EXPECT_EQ(0, t.failed);
+		/* The range never began. */
+		EXPECT_EQ(0, t.ended);
+	}
+	let_go(_metadata, &self->reaping);
+	for (i = 0; i < FEW_OPS; i++)
+		EXPECT_EQ(few_ops[i] == TMN_OP_RELEASE, tmn_stats(self->fd, 2 + i).releases);
+}
+
+static long release_calls(void *arg)
+{
+	struct counter *c = arg;
+
+	return tmn_stats(c->fd, c->id).releases;
+}
+
+/*
+ * Exit takes notifiers off in the middle of the reaper's range: they get no end,
+ * so release is where a driver has to stop waiting for one. The walk that is
+ * under way goes on to the older one, after its release.
+ */
+TEST_F(nonblock, exit_meanwhile)
+{
+	const struct wanted wanted[] = {
+		{ TMN_LIST, TMN_OP_ALL, 0 },
+		{ TMN_LIST, TMN_OP_ALL, 0 },
+	};
+	struct counter c = { .fd = self->fd, .id = 1 };
+	pthread_t reaper;
+	struct tmn_stats stats;
+	uint64_t before[2];
+	int i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "one CPU");
+	make_victim(_metadata, &self->reaping, wanted, 2);
+	for (i = 0; i < 2; i++)
+		before[i] = tmn_stats(self->fd, 1 + i).starts;
+	ASSERT_EQ(0, tmn_gate(self->fd, 2, TMN_GATE_SPIN));
+	ASSERT_EQ(0, pthread_create(&reaper, NULL, reap_thread, &self->reaping));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, 2));
+	ASSERT_EQ(0, tmn(self->fd, TMN_UNHOLD, NULL));
+	EXPECT_EQ(1, wait_until(release_calls, &c, 1, 1));
+	/* It is taken off right after that. */
+	usleep(300000);
+	ASSERT_EQ(0, tmn_gate(self->fd, 2, 0));
+	ASSERT_EQ(0, pthread_join(reaper, NULL));
+	ASSERT_EQ(self->reaping.child, waitpid(self->reaping.child, NULL, 0));
+	self->reaping.child = 0;
+	for (i = 0; i < 2; i++) {
+		stats = tmn_stats(self->fd, 1 + i);
+		EXPECT_EQ(before[i] + 1, stats.starts);
+		EXPECT_EQ(before[i], stats.ends);
+		EXPECT_EQ(1, stats.open);
+		EXPECT_EQ(0, stats.unmatched);
+		EXPECT_EQ(1, stats.releases);
+	}
+}
+
+/* Who failed, and who asked; not once for each range. */
+TEST_F_TIMEOUT(nonblock, message, 60)
+{
+	const struct wanted wanted[] = {
+		{ TMN_LIST, TMN_OP_PAIR, TMN_F_FAIL_NONBLOCK },
+	};
+	char caller[96];
+	int lines, i, failed = 0;
+
+	snprintf(caller, sizeof(caller),
+		 "failed with -11 in non-blockable context, called by mmu_notifier[%d]", getpid());
+	/* The limit is 10 in 5 s: that of the tests before has to be over. */
+	sleep(6);
+	for (i = 0; failed <= 10; i++) {
+		ASSERT_LT(i, 10);
+		self->reaping.fd = tmn_open();
+		EXPECT_EQ(-EAGAIN, reap(_metadata, &self->reaping, wanted, 1));
+		failed += tmn_stats(self->reaping.fd, 1).failed;
+		let_go(_metadata, &self->reaping);
+		close(self->reaping.fd);
+	}
+	lines = log_lines("tmn_start", caller);
+	EXPECT_GT(lines, 0);
+	EXPECT_LE(lines, 10);
+}
+
+/*
+ * Three notifiers of a victim that each get a start, the second one fails, and
+ * one behind it: while that start runs, one of them is taken off.
+ */
+FIXTURE(race) {
+	int fd;
+	struct reaping reaping;
+	struct knob knob[FAIL_KNOBS];
+};
+
+FIXTURE_VARIANT(race) {
+	unsigned int kind;
+	int id;
+	bool nomem;
+};
+
+#define BEHIND	1
+#define FAILING	2
+#define BEFORE	3
+#define NEWEST	4
+#define RACE	5
+
+FIXTURE_VARIANT_ADD(race, unregister_before) { TMN_LIST, BEFORE };
+FIXTURE_VARIANT_ADD(race, unregister_failing) { TMN_LIST, FAILING };
+FIXTURE_VARIANT_ADD(race, unregister_behind) { TMN_LIST, BEHIND };
+FIXTURE_VARIANT_ADD(race, unregister_nomem) { TMN_LIST, FAILING, .nomem = true };
+FIXTURE_VARIANT_ADD(race, put_before) { TMN_LIST_PUT, BEFORE };
+FIXTURE_VARIANT_ADD(race, put_failing) { TMN_LIST_PUT, FAILING };
+FIXTURE_VARIANT_ADD(race, put_behind) { TMN_LIST_PUT, BEHIND };
+FIXTURE_VARIANT_ADD(race, put_nomem) { TMN_LIST_PUT, FAILING, .nomem = true };
+
+FIXTURE_SETUP(race)
+{
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	self->reaping.fd = self->fd;
+	self->reaping.nomem = variant->nomem;
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "one CPU");
+	if (variant->nomem && make_it_fail(self->knob))
+		SKIP(return, "no CONFIG_FAILSLAB, or no debugfs");
+}
+
+FIXTURE_TEARDOWN(race)
+{
+	reaping_end(&self->reaping);
+	restore_all(self->knob);
+	close(self->fd);
+}
+
+TEST_F(race, taken_off)
+{
+	const struct wanted wanted[RACE] = {
+		[BEHIND - 1] = { variant->kind, TMN_OP_ALL, 0 },
+		[FAILING - 1] = { variant->kind, TMN_OP_ALL, TMN_F_FAIL_NONBLOCK },
+		[BEFORE - 1] = { variant->kind, TMN_OP_ALL, 0 },
+		[NEWEST - 1] = { variant->kind, TMN_OP_ALL, 0 },
+		[RACE - 1] = { TMN_INTERVAL_TWO_PASS, 0, 0 },
+	};
+	struct call call = { .fd = self->fd, .id = variant->id, .func = tmn_unregister };
+	pthread_t reaper, remover;
+	struct tmn_stats stats;
+	uint64_t seq;
+	int i;
+
+	make_victim(_metadata, &self->reaping, wanted, RACE);
+	ASSERT_EQ(0, tmn_gate(self->fd, FAILING, TMN_GATE_SPIN));
+	ASSERT_EQ(0, pthread_create(&reaper, NULL, reap_thread, &self->reaping));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, FAILING));
+	ASSERT_EQ(0, pthread_create(&remover, NULL, call_thread, &call));
+	/* It is off by now; unregister, in addition, waits. */
+	EXPECT_EQ(variant->kind == TMN_LIST, still_waiting(&call));
+	EXPECT_EQ(variant->kind == TMN_LIST, tmn_stats(self->fd, variant->id).releases);
+	ASSERT_EQ(0, tmn_gate(self->fd, FAILING, 0));
+	ASSERT_EQ(0, pthread_join(reaper, NULL));
+	ASSERT_EQ(0, pthread_join(remover, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_EQ(-EAGAIN, self->reaping.ret);
+
+	for (i = BEHIND; i <= NEWEST; i++) {
+		stats = tmn_stats(self->fd, i);
+		EXPECT_EQ(0, stats.unmatched);
+		EXPECT_EQ(0, stats.late);
+		/* Who is taken off after its start gets no end. */
+		EXPECT_EQ(i == BEFORE && i == variant->id, stats.open) {
+			TH_LOG("notifier %d", i);
+		}
+		EXPECT_EQ(stats.starts, stats.ends + stats.open);
+		EXPECT_EQ(i == FAILING, stats.failed > 0);
+	}
+	EXPECT_GT(tmn_stats(self->fd, BEFORE).starts, 0);
+	EXPECT_GT(tmn_stats(self->fd, NEWEST).starts, 0);
+	/* Nobody is in its way any more, once the one that fails is off. */
+	EXPECT_EQ(variant->id == FAILING, count_nonblock(self->fd, BEHIND) > 0);
+	stats = tmn_stats(self->fd, RACE);
+	EXPECT_GT(stats.starts, 0);
+	EXPECT_EQ(stats.starts, stats.finishes + stats.absorbed);
+	EXPECT_EQ(0, tmn_read_begin(self->fd, RACE, &seq));
+	let_go(_metadata, &self->reaping);
+}
+
+static int register_late(int fd, int pid)
+{
+	struct tmn_register reg = {
+		.kind = TMN_LIST_PUT,
+		.ops = TMN_OP_ALL,
+		.pid = pid,
+	};
+	int ret = tmn(fd, TMN_REGISTER, &reg);
+
+	return ret < 0 ? ret : (int)reg.id;
+}
+
+/* Registration waits for the reaper, so nobody gets an end without a start. */
+TEST_F(nonblock, register_meanwhile)
+{
+	const struct wanted wanted[] = {
+		{ TMN_LIST, TMN_OP_PAIR, 0 },
+		{ TMN_LIST, TMN_OP_PAIR, TMN_F_FAIL_NONBLOCK },
+		{ TMN_LIST, TMN_OP_PAIR, 0 },
+	};
+	struct call call = { .fd = self->fd, .func = register_late };
+	pthread_t reaper, registrar;
+	int i;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		SKIP(return, "one CPU");
+	make_victim(_metadata, &self->reaping, wanted, 3);
+	ASSERT_EQ(0, tmn_gate(self->fd, 2, TMN_GATE_SPIN));
+	ASSERT_EQ(0, pthread_create(&reaper, NULL, reap_thread, &self->reaping));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, 2));
+	call.id = self->reaping.child;
+	ASSERT_EQ(0, pthread_create(&registrar, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	ASSERT_EQ(0, tmn_gate(self->fd, 2, 0));
+	ASSERT_EQ(0, pthread_join(reaper, NULL));
+	ASSERT_EQ(0, pthread_join(registrar, NULL));
+	EXPECT_EQ(-EAGAIN, self->reaping.ret);
+	EXPECT_EQ(4, call.ret);
+	EXPECT_EQ(0, tmn_stats(self->fd, 4).starts);
+	EXPECT_EQ(0, tmn_stats(self->fd, 4).releases);
+	let_go(_metadata, &self->reaping);
+	for (i = 1; i <= 4; i++)
+		expect_balanced(_metadata, self->fd, i);
+	EXPECT_EQ(1, tmn_stats(self->fd, 4).releases);
+}
+
+/*
+ * Five list notifiers, each without an end, with one, or with one and a start
+ * that fails: every mix, and so every order of registration that differs.
+ */
+#define MIX		5
+#define MIXES		243	/* 3^5 */
+
+FIXTURE(mix) {
+	int fd;
+	struct reaping reaping;
+	struct knob knob[FAIL_KNOBS];
+};
+
+FIXTURE_VARIANT(mix) {
+	/* what covers the victim's area: nothing, or an interval with flags */
+	bool interval;
+	unsigned int flags;
+	bool nomem;
+};
+
+FIXTURE_VARIANT_ADD(mix, list) { };
+FIXTURE_VARIANT_ADD(mix, interval) { .interval = true };
+FIXTURE_VARIANT_ADD(mix, interval_fails) {
+	.interval = true,
+	.flags = TMN_F_FAIL_NONBLOCK,
+};
+
+FIXTURE_VARIANT_ADD(mix, nomem) { .interval = true, .nomem = true };
+
+FIXTURE_SETUP(mix)
+{
+	self->fd = -1;
+	self->reaping.nomem = variant->nomem;
+	if (variant->nomem && make_it_fail(self->knob))
+		SKIP(return, "no CONFIG_FAILSLAB, or no debugfs");
+}
+
+FIXTURE_TEARDOWN(mix)
+{
+	reaping_end(&self->reaping);
+	restore_all(self->knob);
+	close(self->fd);
+}
+
+/* How often a list notifier was called before the interval was through. */
+static int too_early(int fd, int list, int interval)
+{
+	static struct tmn_event calls[TMN_LOG_SIZE], passes[TMN_LOG_SIZE];
+	int n = tmn_events(fd, list, calls), m = tmn_events(fd, interval, passes);
+	int i, j, early = 0;
+
+	for (i = 0; i < n; i++) {
+		int open = 0;
+
+		for (j = 0; j < m && passes[j].clock < calls[i].clock; j++)
+			if (passes[j].type == TMN_EV_FINISH)
+				open--;
+			else if (!passes[j].ret)
+				open++;
+		early += calls[i].type == TMN_EV_START && open != 0;
+	}
+	return early;
+}
+
+TEST_F_TIMEOUT(mix, nonblock, 300)
+{
+	const struct wanted choice[] = {
+		{ TMN_LIST_PUT, TMN_OP_START, 0 },
+		{ TMN_LIST_PUT, TMN_OP_PAIR, 0 },
+		{ TMN_LIST_PUT, TMN_OP_PAIR, TMN_F_FAIL_NONBLOCK },
+	};
+	struct wanted wanted[MIX + 1] = {
+		[MIX] = { TMN_INTERVAL_TWO_PASS, 0, variant->flags },
+	};
+	int mix, rest, i, id, failing, ranges;
+	uint64_t absorbed = 0;
+	struct tally t;
+
+	for (mix = 0; mix < MIXES; mix++) {
+		self->fd = tmn_open();
+		ASSERT_GE(self->fd, 0);
+		self->reaping.fd = self->fd;
+		failing = 0;
+		for (i = 0, rest = mix; i < MIX; i++, rest /= 3) {
+			wanted[i] = choice[rest % 3];
+			/* The newest is called first. */
+			if (rest % 3 == 2)
+				failing = i + 1;
+		}
+		ASSERT_EQ(failing || variant->flags ? -EAGAIN : 0,
+			  reap(_metadata, &self->reaping, wanted, MIX + variant->interval));
+
+		t = tally(self->fd, MIX);
+		ranges = t.started + t.failed;
+		ASSERT_GT(ranges, 0);
+		for (id = MIX; id > 0; id--) {
+			bool end = wanted[id - 1].ops & TMN_OP_END;
+
+			t = tally(self->fd, id);
+			ASSERT_EQ(id > failing ? ranges : 0, t.started) {
+				TH_LOG("mix %d, notifier %d", mix, id);
+			}
+			ASSERT_EQ(id == failing ? ranges : 0, t.failed);
+			ASSERT_EQ(end && id > failing ? ranges : 0, t.ended) {
+				TH_LOG("mix %d, notifier %d", mix, id);
+			}
+			if (end)
+				ASSERT_TRUE(t.paired);
+			ASSERT_EQ(0, tmn_stats(self->fd, id).open);
+			ASSERT_EQ(0, tmn_stats(self->fd, id).unmatched);
+		}
+		if (variant->interval) {
+			struct tmn_stats stats = tmn_stats(self->fd, MIX + 1);
+
+			ASSERT_EQ(stats.starts, stats.finishes + stats.absorbed);
+			ASSERT_EQ(!!variant->flags, stats.failed > 0);
+			ASSERT_EQ(0, variant->nomem ? 0 : too_early(self->fd, MIX, MIX + 1));
+			absorbed += stats.absorbed;
+		}
+		let_go(_metadata, &self->reaping);
+		close(self->fd);
+	}
+	self->fd = -1;
+	EXPECT_EQ(variant->nomem, absorbed > 0);
 }
 
 /*

@@ -6,7 +6,8 @@
 #
 # usage: test_mmu_notifier.sh [smoke | misuse] [argument of mmu_notifier ...]
 #
-# "misuse" runs the tests that make the kernel warn; nothing else does.
+# "misuse" runs tests that make the kernel warn, and nothing else does: without
+# argument those that it survives. It leaves the module loaded.
 
 MODULE=test_mmu_notifier
 KSFT_SKIP=4
@@ -54,13 +55,19 @@ quiet_numa()
 	echo 0 >"$knob"
 }
 
-# Loads the module unless it is built in, and unloads it afterwards.
+# The module, unless it is built in.
+load_and_run()
+{
+	$BUILTIN || modprobe "$MODULE" "misuse=$MISUSE" || fail "the module does not load"
+	"$DIR/mmu_notifier" "$@"
+}
+
+# Unloads it afterwards.
 run()
 {
 	local status
 
-	$BUILTIN || modprobe "$MODULE" "misuse=$MISUSE" || fail "the module does not load"
-	"$DIR/mmu_notifier" "$@"
+	load_and_run "$@"
 	status=$?
 	$BUILTIN || modprobe -r "$MODULE" || fail "the module does not unload"
 	[ "$status" -eq 0 ] || exit "$status"
@@ -84,16 +91,18 @@ case $MODE in
 smoke)
 	before=$(taint)
 	$BUILTIN || reload
-	run -F misuse "$@"
+	run -F misuse -F splat "$@"
 	$BUILTIN || reload
 	[ "$before" -eq "$(taint)" ] || fail "the kernel is tainted, see dmesg"
 	;;
 misuse)
 	MISUSE=1
-	run -f misuse "$@"
+	$BUILTIN || modprobe -r -q "$MODULE"
+	[ $# -gt 0 ] || set -- -f misuse
+	load_and_run "$@" || exit
 	;;
 *)
-	sed -n 's/^# \?//; 4,9p' "$0"
+	sed -n 's/^# \?//; 4,10p' "$0"
 	exit 1
 	;;
 esac
