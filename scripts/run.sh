@@ -25,8 +25,8 @@ usage() {
 usage: ./build.sh run [OPTION...] [-- TEST...]
 
 Boots the kernel that ./build.sh kernel built, with an initramfs, and runs the
-kselftests; with TEST (fixture.test, fixture.variant.test, or test for each of
-that name) only those.
+kselftests; with TEST (fixture.test, fixture.variant.test, test for each of that
+name, or "fixture." for all of a fixture) only those.
 
   --variant V    series (default) or base
   --append LINE  more for the kernel command line
@@ -85,7 +85,7 @@ write_plan() {
 	local test list=
 	for test in "$@"; do
 		case $test in *[!A-Za-z0-9_.]*) die2 "'$test' is not the name of a test" ;; esac
-		case $test in *.*) list+=" -r $test" ;; *) list+=" -t $test" ;; esac
+		case $test in *.) list+=" -f ${test%.}" ;; *.*) list+=" -r $test" ;; *) list+=" -t $test" ;; esac
 	done
 	case $PLAN in
 	misuse) printf 'PLAN=script\nARGUMENTS="misuse%s"\n' "$list" ;;
