@@ -1280,14 +1280,16 @@ static void tmn_many_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct tmn_many *many = container_of(mn, struct tmn_many, mn);
 	struct tmn_bulk *bulk = many->bulk;
+	bool first = atomic64_inc_return(&bulk->releases) == 1;
 	unsigned int i;
 
 	atomic_inc(&many->running);
-	atomic64_inc(&bulk->releases);
 	if (bulk->cfg.when == TMN_WHEN_RELEASED)
 		tmn_bulk_take_off(bulk, many->nr);
-	for (i = 0; bulk->cfg.when == TMN_WHEN_ONE_RELEASED && i < bulk->cfg.count; i++)
-		tmn_bulk_take_off(bulk, i);
+	if (first && bulk->cfg.when == TMN_WHEN_ONE_RELEASED)
+		/* In the order of the list: those to come stay linked to us. */
+		for (i = bulk->cfg.count; i > 0; i--)
+			tmn_bulk_take_off(bulk, i - 1);
 	atomic_dec(&many->running);
 }
 
