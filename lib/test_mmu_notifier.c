@@ -1581,10 +1581,10 @@ static void __exit tmn_exit(void)
 	misc_deregister(&tmn_device);
 	tmn_take_off_leftovers();
 	mmu_notifier_synchronize();
-	if (!atomic_read(&tmn_pending))
-		return;
 	/* Where mmu_notifier_synchronize() does not wait, we have to. */
-	pr_err("%d notifiers are not freed\n", atomic_read(&tmn_pending));
+	if (!WARN(atomic_read(&tmn_pending), "%d notifiers are not freed\n",
+		  atomic_read(&tmn_pending)))
+		return;
 	while (atomic_read(&tmn_pending))
 		msleep(20);
 	msleep(100);

@@ -56,7 +56,6 @@ enum tmn_kind {
  * @id: (out) names the notifier in the other calls
  * @pid: (in) whose mm to put it on; 0: the caller's
  * @unused: keeps the addresses aligned
- * @unused: keeps the addresses aligned
  * @start: (in) first address of the interval; for lists, with @end, of the part
  *	   that the notifier looks at; both 0: all of it
  * @end: (in) one after the last address

@@ -18,12 +18,15 @@ usage: ./build.sh check [--quick]
   export       patches/ and the series' files are what linux/ gives
   am           git am applies each patch to the base without fuzz
   mutants      each patch of tools/testing/mutants applies to the series
-  checkpatch   --strict finds nothing
+  checkpatch   --strict finds nothing (with --quick without its spelling, which
+               codespell looks at as well)
   kernel-doc   -Wall has nothing to say that it does not say of the base
   codespell    patches, scripts and documents
   shellcheck   our scripts and those of the series
   build        each patch compiles its files in mm/ and lib/ with W=1 without
                a warning that the base does not give (not with --quick)
+  drivers      the drivers that the series changes do, in a configuration of
+               their architecture (not with --quick)
 
 Needs linux/, and makes it when it is not there.
 EOF
@@ -82,27 +85,28 @@ check_am() {
 }
 
 check_mutants() {
-	local patch commit status=0
+	local index=$BUILD/index.check patch status=0
+	GIT_INDEX_FILE=$index lgit read-tree "$(series_commit)"
 	for patch in "$TOP"/tools/testing/mutants/*.patch; do
-		commit=$(commit_with "$patch")
-		[ -n "$commit" ] || { echo "$patch does not apply"; status=1; }
+		GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || status=1
 		grep -q '^Breaks: .' "$patch" || { echo "$patch has no line Breaks:"; status=1; }
 		grep -qE '^(Tests|Options): .' "$patch" || { echo "$patch names no test"; status=1; }
 	done
+	rm -f "$index"
 	return "$status"
 }
 
 # The tree has no history, so the commits that are named cannot be looked up;
 # and nobody has signed off yet.
 check_checkpatch() {
+	local -a spelling=(--codespell --codespellfile=/usr/lib/python3/dist-packages/codespell_lib/data/dictionary.txt)
+	[ -z "$QUICK" ] || spelling=()
 	cd "$LINUX_TREE"
 	# Debian's python has the modules that the check of SPDX tags wants.
 	export PATH=/usr/bin:$PATH
 	series_patches | sed "s|^|$TOP/patches/|" | xargs -d '\n' -n 1 -P "$JOBS" \
 		perl scripts/checkpatch.pl --strict --no-signoff --show-types --no-summary \
-		--ignore UNKNOWN_COMMIT_ID --codespell \
-		--codespellfile=/usr/lib/python3/dist-packages/codespell_lib/data/dictionary.txt \
-		--quiet --terse
+		--ignore UNKNOWN_COMMIT_ID "${spelling[@]}" --quiet --terse
 }
 
 touched() { lgit diff --name-only base HEAD -- "$@"; }
@@ -179,6 +183,40 @@ check_build() {
 	done
 }
 
+# Compiles what the series changes below these directories as it is before and
+# after, with the options of kconfig/drivers on top of a defconfig.
+drivers() { # ARCH CROSS_COMPILE DEFCONFIG DIRECTORY...
+	local arch=$1 compiler=$2 defconfig=$3 commit objects new log=$BUILD/log/check-drivers-$1
+	local fragment=$HARNESS/kconfig/drivers/$1.config
+	local -a dmake=(make -s -C "$SRC" O="$BUILD/kernel/$arch-drivers" ARCH="$arch" CROSS_COMPILE="$compiler" -j"$JOBS")
+	shift 3
+	objects=$(touched "$@" | sed -n 's/\.c$/.o/p')
+	for commit in base HEAD; do
+		check_out_src "$(lgit rev-parse "$commit^{commit}")" || return
+		mkdir -p "$BUILD/kernel/$arch-drivers"
+		"${dmake[@]}" "$defconfig" 9>&- || return
+		cat "$fragment" >>"$BUILD/kernel/$arch-drivers/.config"
+		"${dmake[@]}" olddefconfig 9>&- || return
+		! grep -vxFf "$BUILD/kernel/$arch-drivers/.config" "$fragment" ||
+			{ echo "these options did not survive olddefconfig"; return 1; }
+		# shellcheck disable=SC2086 # a list of words
+		"${dmake[@]}" W=1 $objects >"$log.$commit" 2>&1 9>&- ||
+			{ tail -n 20 "$log.$commit"; return 1; }
+	done
+	COMPILED+=" $objects"
+	new=$(comm -13 <(warnings "$log.base") <(warnings "$log.HEAD"))
+	[ -z "$new" ] || { printf 'new warnings:\n%s\n' "$new"; return 1; }
+}
+
+check_drivers() {
+	local object COMPILED=
+	drivers x86 '' x86_64_defconfig arch/x86 drivers/iommu/amd || return 1
+	drivers powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
+	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
+		grep -qwF "$object" <<<"$COMPILED" || { echo "nothing compiles $object"; return 1; }
+	done
+}
+
 main() {
 	local start=$SECONDS
 	while [ $# -gt 0 ]; do
@@ -205,7 +243,10 @@ main() {
 	check kernel-doc check_kernel_doc
 	check codespell check_codespell
 	check shellcheck check_shellcheck
-	[ -n "$QUICK" ] || check build check_build
+	if [ -z "$QUICK" ]; then
+		check build check_build
+		check drivers check_drivers
+	fi
 	printf '%s %s 0\n' "$PASSED" "$FAILED" >"$BUILD/check.totals"
 	say "check: $PASSED passed, $FAILED failed, in $(elapsed "$start")"
 	[ "$FAILED" -eq 0 ]

@@ -256,6 +256,15 @@ static char *map_aligned(size_t len, size_t align, bool huge)
 	return start;
 }
 
+/* What most fixtures start with: a file, and four pages. */
+static int set_up(int *fd, char **map, size_t *page)
+{
+	*fd = tmn_open();
+	*page = getpagesize();
+	*map = map_aligned(4 * *page, *page, false);
+	return *fd < 0 || *map == MAP_FAILED ? -errno : 0;
+}
+
 static void poke(char *page)
 {
 	__atomic_fetch_add(page, 1, __ATOMIC_RELAXED);
@@ -825,11 +834,7 @@ FIXTURE(lifetime) {
 
 FIXTURE_SETUP(lifetime)
 {
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
 FIXTURE_TEARDOWN(lifetime)
@@ -1070,6 +1075,20 @@ static int pin_to(int cpu)
 	return sys(sched_setaffinity(0, sizeof(set), &set));
 }
 
+/* No idle CPU keeps the mm that it borrowed when somebody else has run there. */
+static void run_everywhere(void)
+{
+	int cpu, cpus = sysconf(_SC_NPROCESSORS_CONF);
+	cpu_set_t before;
+
+	if (sched_getaffinity(0, sizeof(before), &before))
+		abort();
+	for (cpu = 0; cpu < cpus; cpu++)
+		if (!pin_to(cpu))
+			sched_yield();
+	sched_setaffinity(0, sizeof(before), &before);
+}
+
 /*
  * An idle CPU borrows the mm that ran there last, and counts in mm_count for as
  * long as it idles. On one CPU, where this process runs, no new one can do so;
@@ -1247,11 +1266,7 @@ static int tmn_caller(int fd, unsigned int kind, void *start, size_t len)
 
 FIXTURE_SETUP(rules)
 {
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
 FIXTURE_TEARDOWN(rules)
@@ -1385,11 +1400,7 @@ FIXTURE_VARIANT_ADD(putting, call_srcu) { TMN_LIST_CALL };
 
 FIXTURE_SETUP(putting)
 {
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
 FIXTURE_TEARDOWN(putting)
@@ -1460,11 +1471,7 @@ FIXTURE_VARIANT_ADD(inserting, two_pass) { TMN_INTERVAL_TWO_PASS };
 
 FIXTURE_SETUP(inserting)
 {
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
 FIXTURE_TEARDOWN(inserting)
@@ -1552,11 +1559,7 @@ FIXTURE_VARIANT_ADD(interval, two_pass) { .kind = TMN_INTERVAL_TWO_PASS };
 
 FIXTURE_SETUP(interval)
 {
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 	self->area.changed = self->map;
 	self->area.changed_len = self->page;
 	/* Its gate holds an invalidation between start and end. */
@@ -1975,11 +1978,7 @@ FIXTURE_VARIANT_ADD(teardown, synchronize_4096) { TMN_WAY_SYNC, 4096 };
 
 FIXTURE_SETUP(teardown)
 {
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
 FIXTURE_TEARDOWN(teardown)
@@ -2051,21 +2050,6 @@ TEST_F_TIMEOUT(teardown, process_context, 300)
 	EXPECT_TRUE(no_holder_left(self->fd, &before));
 }
 
-/* No idle CPU keeps the mm that it borrowed when somebody else has run there. */
-static long mm_holders(int fd)
-{
-	int cpu, cpus = sysconf(_SC_NPROCESSORS_CONF);
-	cpu_set_t before;
-
-	if (sched_getaffinity(0, sizeof(before), &before))
-		abort();
-	for (cpu = 0; cpu < cpus; cpu++)
-		if (!pin_to(cpu))
-			sched_yield();
-	sched_setaffinity(0, sizeof(before), &before);
-	return bulk_stats(fd).holders;
-}
-
 /* An mm outlives nothing: in each way all its references are given back. */
 TEST_F_TIMEOUT(lifetime, mm_is_freed, 120)
 {
@@ -2092,7 +2076,8 @@ TEST_F_TIMEOUT(lifetime, mm_is_freed, 120)
 			ASSERT_EQ(0, tmn(fd, TMN_BULK_OFF, NULL));
 			expect_all_freed(_metadata, fd);
 			for (i = 0; i < LIMIT_MS / 10; i++) {
-				holders = mm_holders(fd);
+				run_everywhere();
+				holders = bulk_stats(fd).holders;
 				if (!holders)
 					break;
 				usleep(10000);
@@ -2273,11 +2258,7 @@ FIXTURE_SETUP(misuse)
 {
 	if (!misuse_allowed())
 		SKIP(return, "the module is loaded without misuse=1");
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
 FIXTURE_TEARDOWN(misuse)
@@ -2462,6 +2443,7 @@ TEST_F(misuse, unregister_never_registered)
 
 static long destroy_complaints(void *unused)
 {
+	run_everywhere();
 	return complaints("__mmu_notifier_subscriptions_destroy");
 }
 
@@ -2677,11 +2659,7 @@ FIXTURE_SETUP(splat)
 		SKIP(return, "the module is loaded without misuse=1");
 	if (access("/proc/lockdep", F_OK))
 		SKIP(return, "no CONFIG_PROVE_LOCKING");
-	self->fd = tmn_open();
-	ASSERT_GE(self->fd, 0);
-	self->page = getpagesize();
-	self->map = map_aligned(4 * self->page, self->page, false);
-	ASSERT_NE(MAP_FAILED, self->map);
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
 FIXTURE_TEARDOWN(splat)
