@@ -22,6 +22,7 @@ commands
   run       boot the built kernel in QEMU and run the kselftests
   test      everything that CI runs: check, kernels, guests, and the
             proof that the tests can fail
+  model     let spin go through the model of range tracking
   mutants   break the series in one place after the other: the tests must see it
   clean     remove what was built, never unexported work
 
@@ -66,7 +67,7 @@ main() {
 	all)
 		[ $# -eq 0 ] || { usage; return; }
 		;;
-	deps | fetch | tree | export | check | kernel | run | test | mutants | clean) ;;
+	deps | fetch | tree | export | check | kernel | run | test | model | mutants | clean) ;;
 	*) die2 "unknown command '$command'; see ./build.sh --help" ;;
 	esac
 	case " $* " in *" --help "* | *" -h "*) ;; *) take_lock ;; esac

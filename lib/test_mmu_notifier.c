@@ -14,6 +14,7 @@
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/kref.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
@@ -122,8 +123,13 @@ struct tmn_slot {
 	/* a call that the next callback of a kind makes */
 	struct tmn_call armed;
 	struct tmn_slot *armed_slot;
-	/* the lock of the collision-retry scheme */
+	/* the lock of both protocols: collision-retry and two-sided */
 	struct mutex user_lock;
+	/* under user_lock: page frames, 0 for what is not mapped */
+	unsigned long *mirror;
+	struct list_head faults;
+	/* faults that were withdrawn, for whom they had to make way */
+	unsigned long withdrawn;
 	u32 closed;
 	atomic_t at_gate;
 	atomic64_t secondary;
@@ -148,6 +154,14 @@ struct tmn_list {
 struct tmn_interval {
 	struct mmu_interval_notifier mni;
 	struct tmn_slot *slot;
+};
+
+/* A fault of a list notifier's device, from before it reads the page tables. */
+struct tmn_fault {
+	struct list_head entry;
+	unsigned long start;
+	unsigned long end;
+	bool back_off;
 };
 
 struct tmn_finish {
@@ -183,6 +197,7 @@ static void tmn_slot_free(struct tmn_slot *slot)
 	if (slot->mm && slot->cfg.flags & TMN_F_PREPARE)
 		mmdrop(slot->mm);
 	kfree(slot->list);
+	kfree(slot->mirror);
 	kvfree(slot->log);
 	kfree(slot);
 }
@@ -306,6 +321,59 @@ static int tmn_wanted_failure(struct tmn_slot *slot,
 	return slot->cfg.flags & flag ? -EAGAIN : 0;
 }
 
+static void tmn_unmap(struct tmn_slot *slot, unsigned long start, unsigned long end)
+{
+	unsigned long addr;
+
+	lockdep_assert_held(&slot->user_lock);
+	if (!slot->mirror)
+		return;
+	start = max_t(unsigned long, start, slot->cfg.start);
+	end = min_t(unsigned long, end, slot->cfg.end);
+	for (addr = start & PAGE_MASK; addr < end; addr += PAGE_SIZE)
+		slot->mirror[(addr - slot->cfg.start) >> PAGE_SHIFT] = 0;
+}
+
+static bool tmn_back_off(struct tmn_slot *slot, unsigned long start, unsigned long end)
+{
+	struct tmn_fault *fault;
+	bool found = false;
+
+	lockdep_assert_held(&slot->user_lock);
+	list_for_each_entry(fault, &slot->faults, entry) {
+		if (fault->start < end && fault->end > start) {
+			fault->back_off = true;
+			found = true;
+		}
+	}
+	return found;
+}
+
+/* The side of the invalidation; tmn_map_list() is the other. */
+static int tmn_mirror_start(struct tmn_slot *slot, const struct mmu_notifier_range *range)
+{
+	bool blockable = mmu_notifier_range_blockable(range);
+	unsigned long withdrawn;
+
+	if (!slot->mirror)
+		return 0;
+	if (blockable)
+		mutex_lock(&slot->user_lock);
+	else if (!mutex_trylock(&slot->user_lock))
+		return -EAGAIN;
+	while (tmn_back_off(slot, range->start, range->end)) {
+		withdrawn = slot->withdrawn;
+		mutex_unlock(&slot->user_lock);
+		if (!blockable)
+			return -EAGAIN;
+		wait_event(slot->file->wq, READ_ONCE(slot->withdrawn) != withdrawn);
+		mutex_lock(&slot->user_lock);
+	}
+	tmn_unmap(slot, range->start, range->end);
+	mutex_unlock(&slot->user_lock);
+	return 0;
+}
+
 static struct tmn_slot *tmn_slot_of(struct mmu_notifier *mn)
 {
 	return container_of(mn, struct tmn_list, mn)->slot;
@@ -332,6 +400,8 @@ static int tmn_start(struct mmu_notifier *mn,
 	tmn_check_context(range);
 	if (!tmn_concerns(slot, range->start, range->end))
 		return 0;
+	if (!ret)
+		ret = tmn_mirror_start(slot, range);
 
 	spin_lock(&slot->lock);
 	if (ret) {
@@ -415,6 +485,8 @@ static void tmn_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	};
 
 	might_sleep();
+	/* Nothing is mapped any more: the mm has no users. */
+	tmn_mirror_start(slot, &range);
 	spin_lock(&slot->lock);
 	slot->stats.releases++;
 	slot->stats.release_anon = get_mm_counter_sum(mm, MM_ANONPAGES);
@@ -516,6 +588,7 @@ static bool tmn_invalidate_common(struct mmu_interval_notifier *mni,
 		ret = -EAGAIN;
 	if (blockable || !ret) {
 		mmu_interval_set_seq(mni, cur_seq);
+		tmn_unmap(slot, range->start, range->end);
 		mutex_unlock(&slot->user_lock);
 	}
 
@@ -616,6 +689,7 @@ static void tmn_fill_ops(struct mmu_notifier_ops *ops, const struct tmn_register
 		ops->free_notifier = tmn_free_notifier;
 	if (cfg->kind == TMN_LIST_GET)
 		ops->alloc_notifier = tmn_alloc_notifier;
+	ops->track_ranges = cfg->flags & TMN_F_TRACK;
 }
 
 static struct tmn_slot *tmn_slot_alloc(struct tmn_file *file,
@@ -630,13 +704,17 @@ static struct tmn_slot *tmn_slot_alloc(struct tmn_file *file,
 	mutex_init(&slot->call);
 	mutex_init(&slot->user_lock);
 	spin_lock_init(&slot->lock);
+	INIT_LIST_HEAD(&slot->faults);
 	tmn_fill_ops(&slot->ops, cfg);
+	if (cfg->flags & TMN_F_MIRROR)
+		slot->mirror = kcalloc(TMN_MIRROR_MAX, sizeof(*slot->mirror), GFP_KERNEL);
 	slot->log = kvcalloc(TMN_LOG_SIZE, sizeof(*slot->log), GFP_KERNEL);
 	if (tmn_is_interval(cfg))
 		slot->interval = kzalloc_obj(*slot->interval);
 	else
 		slot->list = kzalloc_obj(*slot->list);
-	if (!slot->log || !slot->list) {
+	if (!slot->log || !slot->list ||
+	    (cfg->flags & TMN_F_MIRROR && !slot->mirror)) {
 		tmn_slot_free(slot);
 		return NULL;
 	}
@@ -761,6 +839,14 @@ static struct mm_struct *tmn_mm_of(pid_t nr)
 	return mm;
 }
 
+static bool tmn_can_mirror(const struct tmn_register *cfg)
+{
+	return (tmn_is_interval(cfg) ||
+		(cfg->flags & TMN_F_TRACK && cfg->ops & TMN_OP_START)) &&
+	       PAGE_ALIGNED(cfg->start) &&
+	       cfg->end - cfg->start <= TMN_MIRROR_MAX * PAGE_SIZE;
+}
+
 static int tmn_register(struct tmn_file *file, void *arg)
 {
 	struct tmn_register *cfg = arg;
@@ -770,7 +856,9 @@ static int tmn_register(struct tmn_file *file, void *arg)
 	if (cfg->kind >= TMN_NR_KINDS || cfg->ops & ~(TMN_OP_ALL | TMN_OP_SECONDARY) ||
 	    cfg->flags & ~TMN_F_ALL || cfg->start > cfg->end ||
 	    (tmn_is_interval(cfg) && cfg->ops) ||
-	    (cfg->kind == TMN_LIST_GET && cfg->ops != TMN_OP_ALL))
+	    (cfg->kind == TMN_LIST_GET && cfg->ops != TMN_OP_ALL) ||
+	    (tmn_is_interval(cfg) && cfg->flags & TMN_F_TRACK) ||
+	    (cfg->flags & TMN_F_MIRROR && !tmn_can_mirror(cfg)))
 		return -EINVAL;
 	if (!misuse && (cfg->flags & TMN_F_FAIL_BLOCK ||
 			(cfg->ops & TMN_OP_SECONDARY && cfg->ops & TMN_OP_PAIR)))
@@ -888,6 +976,175 @@ static int tmn_read_retry(struct tmn_slot *slot, struct tmn_wait *wait)
 	return ret;
 }
 
+/*
+ * Reads the page tables, without a fault: that could be an invalidation, which
+ * waits for us.
+ */
+static unsigned long tmn_read_pfn(unsigned long addr)
+{
+	unsigned long pfn = 0;
+	struct page *page;
+
+	if (get_user_pages_fast_only(addr, 1, FOLL_WRITE, &page) == 1) {
+		pfn = page_to_pfn(page);
+		put_page(page);
+	}
+	return pfn;
+}
+
+static void tmn_pass_map_gate(struct tmn_slot *slot, unsigned long addr)
+{
+	const struct mmu_notifier_range range = { .start = addr, .end = addr + 1 };
+
+	tmn_pass_gate(slot, TMN_GATE_MAP, &range);
+}
+
+/* The two-sided protocol, see mmu_notifier_range_is_valid(). */
+static int tmn_map_list(struct tmn_slot *slot, unsigned long addr, unsigned long *mirror)
+{
+	struct tmn_fault fault = {
+		.start = addr & PAGE_MASK,
+		.end = (addr & PAGE_MASK) + PAGE_SIZE,
+	};
+	unsigned long pfn;
+	int ret = 0;
+
+	mmu_notifier_range_wait_valid(current->mm, fault.start, fault.end);
+	mutex_lock(&slot->user_lock);
+	if (!mmu_notifier_range_is_valid(current->mm, fault.start, fault.end)) {
+		mutex_unlock(&slot->user_lock);
+		return -EAGAIN;
+	}
+	list_add(&fault.entry, &slot->faults);
+	mutex_unlock(&slot->user_lock);
+
+	tmn_pass_map_gate(slot, addr);
+	pfn = tmn_read_pfn(addr);
+
+	mutex_lock(&slot->user_lock);
+	if (fault.back_off || !pfn)
+		ret = -EAGAIN;
+	else
+		*mirror = pfn;
+	list_del(&fault.entry);
+	WRITE_ONCE(slot->withdrawn, slot->withdrawn + 1);
+	mutex_unlock(&slot->user_lock);
+	wake_up_all(&slot->file->wq);
+	return ret;
+}
+
+/* Collision-retry, see mmu_interval_read_begin(). */
+static int tmn_map_interval(struct tmn_slot *slot, unsigned long addr, unsigned long *mirror)
+{
+	struct mmu_interval_notifier *mni = &slot->interval->mni;
+	unsigned long seq, pfn;
+	int ret = 0;
+
+	seq = mmu_interval_read_begin(mni);
+	tmn_pass_map_gate(slot, addr);
+	pfn = tmn_read_pfn(addr);
+
+	mutex_lock(&slot->user_lock);
+	if (mmu_interval_read_retry(mni, seq) || !pfn)
+		ret = -EAGAIN;
+	else
+		*mirror = pfn;
+	mutex_unlock(&slot->user_lock);
+	return ret;
+}
+
+static unsigned long *tmn_mirror_of(struct tmn_slot *slot, unsigned long addr)
+{
+	if (!slot->live || !slot->mirror || slot->mm != current->mm ||
+	    addr < slot->cfg.start || addr >= slot->cfg.end)
+		return NULL;
+	return &slot->mirror[(addr - slot->cfg.start) >> PAGE_SHIFT];
+}
+
+static int tmn_map(struct tmn_slot *slot, const struct tmn_page *map)
+{
+	unsigned long limit = jiffies + msecs_to_jiffies(map->timeout_ms);
+	unsigned long *mirror = tmn_mirror_of(slot, map->addr);
+	struct page *page;
+	int ret;
+
+	if (!mirror)
+		return -EINVAL;
+	do {
+		if (get_user_pages_fast(map->addr, 1, FOLL_WRITE, &page) != 1)
+			return -EFAULT;
+		put_page(page);
+		if (tmn_is_interval(&slot->cfg))
+			ret = tmn_map_interval(slot, map->addr, mirror);
+		else
+			ret = tmn_map_list(slot, map->addr, mirror);
+	} while (ret == -EAGAIN && time_before(jiffies, limit) && !signal_pending(current));
+	if (!ret) {
+		spin_lock(&slot->lock);
+		slot->stats.mapped++;
+		spin_unlock(&slot->lock);
+	}
+	return ret;
+}
+
+static u64 tmn_read_mirror(unsigned long pfn, unsigned long addr)
+{
+	void *page = kmap_local_page(pfn_to_page(pfn));
+	u64 value = READ_ONCE(*(u64 *)(page + offset_in_page(addr)));
+
+	kunmap_local(page);
+	return value;
+}
+
+/*
+ * The counter only grows, so what the CPU reads lies between what is there before
+ * and after. But its TLB is flushed after the end of an invalidation, so it can be
+ * behind the page tables, and us, for a moment.
+ */
+static bool tmn_same_counter(unsigned long pfn, unsigned long addr)
+{
+	unsigned long limit = jiffies + TMN_SPIN_LIMIT;
+	u64 before, value, after;
+
+	do {
+		before = tmn_read_mirror(pfn, addr);
+		smp_mb(); /* before the read of the CPU's view */
+		if (copy_from_user_nofault(&value, (void __user *)addr, sizeof(value)))
+			return true;
+		smp_mb(); /* after it */
+		after = tmn_read_mirror(pfn, addr);
+		if (before <= value && value <= after)
+			return true;
+		cond_resched();
+	} while (time_before(jiffies, limit));
+	return false;
+}
+
+/*
+ * While we have the lock, whoever invalidates what is mapped stands before it,
+ * and has changed nothing yet: the page tables have the page that we have.
+ */
+static int tmn_check(struct tmn_slot *slot, const struct tmn_page *check)
+{
+	unsigned long *mirror = tmn_mirror_of(slot, check->addr);
+	int ret = -ENOENT;
+
+	if (!mirror || !IS_ALIGNED(check->addr, sizeof(u64)))
+		return -EINVAL;
+	mutex_lock(&slot->user_lock);
+	if (*mirror)
+		ret = tmn_read_pfn(check->addr) == *mirror &&
+		      tmn_same_counter(*mirror, check->addr);
+	mutex_unlock(&slot->user_lock);
+	if (ret >= 0) {
+		spin_lock(&slot->lock);
+		slot->stats.checked += ret;
+		slot->stats.wrong += !ret;
+		spin_unlock(&slot->lock);
+	}
+	return ret;
+}
+
 /* What a driver must not do. */
 static int tmn_unregister_here(struct tmn_slot *slot)
 {
@@ -927,6 +1184,13 @@ static int tmn_do(struct tmn_slot *slot, u32 what)
 	case TMN_DO_SYNCHRONIZE:
 		mmu_notifier_synchronize();
 		return 0;
+	case TMN_DO_IS_VALID:
+		return mmu_notifier_range_is_valid(slot->mm, slot->cfg.start,
+						   slot->cfg.end);
+	case TMN_DO_WAIT_VALID:
+		mmu_notifier_range_wait_valid(slot->mm, slot->cfg.start,
+					      slot->cfg.end);
+		return 0;
 	case TMN_DO_UNREGISTER_HERE:
 		return tmn_unregister_here(slot);
 	case TMN_DO_DROP_MM:
@@ -961,6 +1225,11 @@ static bool tmn_is_legal(struct tmn_slot *slot, enum tmn_what what, enum tmn_whe
 		return where == TMN_IN_PROCESS;
 	case TMN_DO_PUT_ON_LOCKED:
 		return where == TMN_IN_MMAP_WRITE;
+	case TMN_DO_IS_VALID:
+		return interval || slot->cfg.flags & TMN_F_TRACK;
+	case TMN_DO_WAIT_VALID:
+		return (interval || slot->cfg.flags & TMN_F_TRACK) &&
+		       (where <= TMN_IN_MMAP_WRITE || where == TMN_IN_RELEASE);
 	case TMN_DO_TAKE_OFF:
 		if (!interval)
 			return where == TMN_IN_PROCESS || slot->cfg.kind != TMN_LIST;
@@ -1421,6 +1690,10 @@ static int tmn_slot_command(struct tmn_file *file, unsigned int cmd, void *arg)
 		return 0;
 	case TMN_EVENTS:
 		return tmn_events(slot, arg);
+	case TMN_MAP:
+		return tmn_map(slot, arg);
+	case TMN_CHECK:
+		return tmn_check(slot, arg);
 	case TMN_GATE:
 		if (gate->closed & ~TMN_GATE_ALL)
 			return -EINVAL;
@@ -1480,6 +1753,7 @@ static long tmn_ioctl(struct file *devfile, unsigned int cmd, unsigned long uarg
 		struct tmn_call call;
 		struct tmn_bulk_on bulk_on;
 		struct tmn_bulk_stats bulk_stats;
+		struct tmn_page page;
 	} arg = { };
 	int ret;
 

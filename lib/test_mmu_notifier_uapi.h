@@ -39,14 +39,20 @@ enum tmn_kind {
 #define TMN_F_AWAIT_SIGNAL	0x08 /* register with a signal pending */
 #define TMN_F_PREPARE		0x10 /* not put on: that is for a TMN_CALL */
 #define TMN_F_AT_EXIT		0x20 /* stays on until the module is unloaded */
-#define TMN_F_ALL		0x3f
+#define TMN_F_TRACK		0x40 /* a list notifier with track_ranges */
+#define TMN_F_MIRROR		0x80 /* has the pages of its range that TMN_MAP gave it */
+#define TMN_F_ALL		0xff
+
+/* The most pages of a mirror. */
+#define TMN_MIRROR_MAX		64
 
 /* Callbacks that can be made to wait, where they may sleep, for TMN_GATE. */
 #define TMN_GATE_START		0x01 /* list start, interval invalidate */
 #define TMN_GATE_FINISH		0x02 /* second pass of an interval */
 #define TMN_GATE_RELEASE	0x04
 #define TMN_GATE_SPIN		0x08 /* list start that may not sleep: spins */
-#define TMN_GATE_ALL		0x0f
+#define TMN_GATE_MAP		0x10 /* TMN_MAP, about to read the page tables */
+#define TMN_GATE_ALL		0x1f
 
 /**
  * struct tmn_register - TMN_REGISTER
@@ -116,6 +122,9 @@ struct tmn_gate {
  * @secondary: calls of arch_invalidate_secondary_tlbs()
  * @frees: calls of free_notifier()
  * @late: callbacks after the notifier was taken off
+ * @mapped: pages that TMN_MAP put into the mirror
+ * @checked: pages of the mirror that were what the CPU has there
+ * @wrong: those that were not
  * @calls: TMN_CALLs that began
  * @call_ret: what the last of them that returned did return
  */
@@ -137,6 +146,9 @@ struct tmn_stats {
 	__u64 secondary;
 	__u64 frees;
 	__u64 late;
+	__u64 mapped;
+	__u64 checked;
+	__u64 wrong;
 	__u64 calls;
 	__s64 call_ret;
 };
@@ -206,6 +218,8 @@ enum tmn_what {
 	TMN_DO_TAKE_OFF,	/* unregister, put, or remove */
 	TMN_DO_READ_BEGIN,
 	TMN_DO_SYNCHRONIZE,
+	TMN_DO_IS_VALID,	/* mmu_notifier_range_is_valid(), of its range: 1 or 0 */
+	TMN_DO_WAIT_VALID,
 	/* from here on bugs; these, and what may not be called there: misuse=1 */
 	TMN_DO_PUT_ON_BARE,	/* without ops */
 	TMN_DO_PUT_ON_LOCKED_BARE,
@@ -309,6 +323,19 @@ struct tmn_bulk_stats {
 	__u64 sync_ns;
 };
 
+/**
+ * struct tmn_page - TMN_MAP, TMN_CHECK: a page of a mirror
+ * @id: (in) with TMN_F_MIRROR, on the mm of the caller
+ * @timeout_ms: (in) how long TMN_MAP tries
+ * @addr: (in) an address in the page, aligned to 8. There is a counter that
+ *	  never goes down while the page is mapped: TMN_CHECK compares with it.
+ */
+struct tmn_page {
+	__u32 id;
+	__u32 timeout_ms;
+	__u64 addr;
+};
+
 #define TMN_IOC			0xBB
 #define TMN_REGISTER		_IOWR(TMN_IOC, 0x00, struct tmn_register)
 /* unregister, put or remove, as the kind has it */
@@ -330,5 +357,9 @@ struct tmn_bulk_stats {
 #define TMN_BULK_ON		_IOW(TMN_IOC, 0x0d, struct tmn_bulk_on)
 #define TMN_BULK_OFF		_IO(TMN_IOC, 0x0e)
 #define TMN_BULK_STATS		_IOR(TMN_IOC, 0x0f, struct tmn_bulk_stats)
+/* fault the page in, and map it as a driver does */
+#define TMN_MAP			_IOW(TMN_IOC, 0x10, struct tmn_page)
+/* 1: it is what the CPU has, 0: it is not, ENOENT: it is not mapped */
+#define TMN_CHECK		_IOW(TMN_IOC, 0x11, struct tmn_page)
 
 #endif /* _LIB_TEST_MMU_NOTIFIER_UAPI_H */

@@ -15,6 +15,7 @@ usage() {
 usage: ./build.sh test [--base]
 
   check        ./build.sh check
+  model        ./build.sh model
   series       the patched kernel passes its kselftests, and with the large SRCU
                those of teardown; the tests of misuse make it warn as expected
   splats       what a driver must not do makes it report exactly that, in a guest
@@ -70,12 +71,13 @@ job() { # COMMAND...
 	"$@" || { add 0 1 0; return 1; }
 }
 
-part_check() {
-	rm -f "$BUILD/check.totals"
-	"$TOP/scripts/check.sh" || true
-	if [ -e "$BUILD/check.totals" ]; then
+# A command that leaves its totals behind.
+part() { # COMMAND
+	rm -f "$BUILD/$1.totals"
+	"$TOP/scripts/$1.sh" || true
+	if [ -e "$BUILD/$1.totals" ]; then
 		# shellcheck disable=SC2046 # three numbers
-		add $(cat "$BUILD/check.totals")
+		add $(cat "$BUILD/$1.totals")
 	else
 		add 0 1 0
 	fi
@@ -134,7 +136,8 @@ main() {
 	if [ -n "$base" ]; then
 		part_base
 	else
-		part_check
+		part check
+		part model
 		part_series
 		part_splats
 		part_base

@@ -133,6 +133,20 @@ static int tmn_remove_timed(int fd, int id)
 	return tmn(fd, TMN_UNREGISTER, &wait);
 }
 
+static int tmn_map(int fd, int id, char *addr)
+{
+	struct tmn_page page = { .id = id, .timeout_ms = LIMIT_MS, .addr = (uintptr_t)addr };
+
+	return tmn(fd, TMN_MAP, &page);
+}
+
+static int tmn_check(int fd, int id, char *addr)
+{
+	struct tmn_page page = { .id = id, .addr = (uintptr_t)addr };
+
+	return tmn(fd, TMN_CHECK, &page);
+}
+
 /* Makes the call now, or lets the next callback of @from make it. */
 static int tmn_call(int fd, int id, enum tmn_what what, enum tmn_where where, int from)
 {
@@ -1667,11 +1681,10 @@ TEST_F(interval, remove_waits)
 	EXPECT_EQ(0, stats.late);
 }
 
-/* Deferred inserts and removes of today: undone before they took effect. */
+/* While there is an invalidation of the range that has gone by. */
 TEST_F(interval, insert_and_remove_meanwhile)
 {
-	struct call call = { .fd = self->fd, .id = self->id, .func = tmn_unregister };
-	pthread_t invalidator, remover;
+	pthread_t invalidator;
 	int id;
 
 	ASSERT_EQ(0, tmn_gate(self->fd, self->list, TMN_GATE_START));
@@ -1680,17 +1693,798 @@ TEST_F(interval, insert_and_remove_meanwhile)
 	id = tmn_register(self->fd, variant->kind, 0, 0, self->map, self->page);
 	ASSERT_GT(id, 0);
 	EXPECT_EQ(0, tmn_remove_timed(self->fd, id));
-	ASSERT_EQ(0, pthread_create(&remover, NULL, call_thread, &call));
-	/* Long enough for it to arrive; whether it waits is not promised. */
-	still_waiting(&call);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, self->id));
 	ASSERT_EQ(0, tmn_gate(self->fd, self->list, 0));
-	ASSERT_EQ(0, pthread_join(remover, NULL));
 	ASSERT_EQ(0, pthread_join(invalidator, NULL));
-	EXPECT_EQ(0, call.ret);
 	ASSERT_EQ(0, touch(self->map, self->page));
 	EXPECT_EQ(0, tmn_stats(self->fd, id).starts);
 	EXPECT_EQ(1, tmn_stats(self->fd, self->id).starts);
 	EXPECT_EQ(0, tmn_stats(self->fd, self->id).late);
+}
+
+/* An invalidation that stands in a callback of a notifier. */
+struct held {
+	int fd;
+	int id;
+	struct area area;
+	pthread_t thread;
+};
+
+static void hold(struct __test_metadata *_metadata, struct held *held, int fd, int id,
+		 char *map, size_t len)
+{
+	*held = (struct held) {
+		.fd = fd,
+		.id = id,
+		.area = { .changed = map, .changed_len = len },
+	};
+	ASSERT_EQ(0, tmn_gate(fd, id, TMN_GATE_START));
+	ASSERT_EQ(0, pthread_create(&held->thread, NULL, dontneed_thread, &held->area));
+	ASSERT_EQ(0, tmn_at_gate(fd, id));
+}
+
+static void unhold(struct __test_metadata *_metadata, struct held *held)
+{
+	ASSERT_EQ(0, tmn_gate(held->fd, held->id, 0));
+	ASSERT_EQ(0, pthread_join(held->thread, NULL));
+}
+
+/* Nobody calls again what is being removed, however long that waits. */
+TEST_F(interval, not_called_again)
+{
+	struct call call = { .fd = self->fd, .id = self->id, .func = tmn_unregister };
+	struct held held;
+	pthread_t remover;
+
+	hold(_metadata, &held, self->fd, self->id, self->map, self->page);
+	ASSERT_EQ(0, pthread_create(&remover, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(1, tmn_stats(self->fd, self->id).starts);
+	EXPECT_FALSE(atomic_load(&call.done));
+	unhold(_metadata, &held);
+	ASSERT_EQ(0, pthread_join(remover, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_EQ(0, tmn_stats(self->fd, self->id).late);
+}
+
+/*
+ * The callback of another interval notifier takes its time, on the first page;
+ * ours is on the third.
+ */
+FIXTURE(elsewhere) {
+	int fd;
+	int slow;
+	int id;
+	char *map;
+	size_t page;
+};
+
+FIXTURE_VARIANT(elsewhere) {
+	unsigned int kind;
+};
+
+FIXTURE_VARIANT_ADD(elsewhere, one_pass) { .kind = TMN_INTERVAL };
+FIXTURE_VARIANT_ADD(elsewhere, two_pass) { .kind = TMN_INTERVAL_TWO_PASS };
+
+FIXTURE_SETUP(elsewhere)
+{
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
+	self->slow = tmn_register(self->fd, variant->kind, 0, 0, self->map, self->page);
+	ASSERT_GT(self->slow, 0);
+	self->id = tmn_register(self->fd, variant->kind, 0, 0,
+				self->map + 2 * self->page, self->page);
+	ASSERT_GT(self->id, 0);
+}
+
+FIXTURE_TEARDOWN(elsewhere)
+{
+	close(self->fd);
+}
+
+TEST_F(elsewhere, remove)
+{
+	struct held held;
+
+	hold(_metadata, &held, self->fd, self->slow, self->map, self->page);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, self->id));
+	EXPECT_EQ(0, touch(self->map + 2 * self->page, self->page));
+	unhold(_metadata, &held);
+	EXPECT_EQ(0, tmn_stats(self->fd, self->id).starts);
+	EXPECT_EQ(1, tmn_stats(self->fd, self->slow).starts);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, self->slow));
+}
+
+/* What is inserted is there at once. */
+TEST_F(elsewhere, insert)
+{
+	char *last = self->map + 3 * self->page;
+	struct held held;
+	int id;
+
+	hold(_metadata, &held, self->fd, self->slow, self->map, self->page);
+	id = tmn_register(self->fd, variant->kind, 0, 0, last, self->page);
+	ASSERT_GT(id, 0);
+	EXPECT_EQ(0, touch(last, self->page));
+	EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, id));
+	EXPECT_EQ(0, touch(last, self->page));
+	EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
+	unhold(_metadata, &held);
+}
+
+/* The tree changes around the one that a walk stands at. */
+TEST_F(elsewhere, walk_goes_on)
+{
+	struct held held;
+	int next, last;
+
+	next = tmn_register(self->fd, variant->kind, 0, 0, self->map + self->page,
+			    self->page);
+	ASSERT_GT(next, 0);
+	last = tmn_register(self->fd, variant->kind, 0, 0, self->map + 3 * self->page,
+			    self->page);
+	ASSERT_GT(last, 0);
+	hold(_metadata, &held, self->fd, self->slow, self->map, 4 * self->page);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, next));
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, last));
+	last = tmn_register(self->fd, variant->kind, 0, 0, self->map + 3 * self->page,
+			    self->page);
+	ASSERT_GT(last, 0);
+	unhold(_metadata, &held);
+	EXPECT_EQ(0, tmn_stats(self->fd, next).starts);
+	EXPECT_EQ(1, tmn_stats(self->fd, self->id).starts);
+	/* Behind where the walk stood. */
+	EXPECT_EQ(1, tmn_stats(self->fd, last).starts);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, self->slow));
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, self->id));
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, last));
+}
+
+TEST_F(elsewhere, read_begin)
+{
+	char *mine = self->map + 2 * self->page;
+	struct held held;
+	uint64_t seq;
+	int i;
+
+	hold(_metadata, &held, self->fd, self->slow, self->map, self->page);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, tmn_read_begin(self->fd, self->id, &seq));
+		EXPECT_EQ(0, tmn_read_retry(self->fd, self->id, seq));
+		EXPECT_EQ(0, touch(mine, self->page));
+		EXPECT_EQ(1, tmn_read_retry(self->fd, self->id, seq));
+	}
+	unhold(_metadata, &held);
+}
+
+/*
+ * Whoever inserts, and does not have to wait, must be told of what comes then:
+ * if the insert took effect later, the mapping of a freed page would survive.
+ */
+TEST_F(elsewhere, insert_and_read)
+{
+	char *last = self->map + 3 * self->page;
+	struct held held;
+	uint64_t seq;
+	int id;
+
+	hold(_metadata, &held, self->fd, self->slow, self->map, self->page);
+	id = tmn_register(self->fd, variant->kind, 0, 0, last, self->page);
+	ASSERT_GT(id, 0);
+	ASSERT_EQ(0, tmn_read_begin(self->fd, id, &seq));
+	EXPECT_EQ(0, sys(munmap(last, self->page)));
+	EXPECT_EQ(1, tmn_read_retry(self->fd, id, seq));
+	unhold(_metadata, &held);
+}
+
+/* It waits for the range that was there before, not for the one that came later. */
+TEST_F(elsewhere, older_and_newer)
+{
+	struct call call = { .fd = self->fd, .func = read_begin_call };
+	struct held older, newer;
+	pthread_t reader;
+	int list[2], i;
+
+	/* Their gates come after all interval notifiers, until end. */
+	for (i = 0; i < 2; i++) {
+		list[i] = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0,
+				       self->map + i * self->page, self->page);
+		ASSERT_GT(list[i], 0);
+	}
+	call.id = tmn_register(self->fd, variant->kind, 0, 0, self->map, 2 * self->page);
+	ASSERT_GT(call.id, 0);
+	hold(_metadata, &older, self->fd, list[0], self->map, self->page);
+	ASSERT_EQ(0, pthread_create(&reader, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	hold(_metadata, &newer, self->fd, list[1], self->map + self->page, self->page);
+	EXPECT_TRUE(still_waiting(&call));
+	unhold(_metadata, &older);
+	/* Not a timeout, and not taken for valid either. */
+	ASSERT_EQ(0, pthread_join(reader, NULL));
+	EXPECT_EQ(1, call.ret);
+	unhold(_metadata, &newer);
+	EXPECT_EQ(0, read_begin_call(self->fd, call.id));
+	EXPECT_EQ(2, tmn_stats(self->fd, call.id).starts);
+}
+
+/* Ranges overlap when they have a page in common, and not when they touch. */
+TEST_F(elsewhere, neighbours)
+{
+	struct call call = { .fd = self->fd, .func = read_begin_call };
+	const struct {
+		size_t from;
+		size_t pages;
+		bool waits;
+	} subs[] = {
+		{ 0, 1, false }, { 3, 1, false },
+		{ 0, 2, true }, { 2, 2, true }, { 0, 4, true }, { 1, 1, true },
+	};
+	struct held held;
+	pthread_t reader;
+	int list, i, id[ARRAY_SIZE(subs)];
+
+	list = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map + self->page,
+			    2 * self->page);
+	ASSERT_GT(list, 0);
+	for (i = 0; i < (int)ARRAY_SIZE(subs); i++) {
+		id[i] = tmn_register(self->fd, variant->kind, 0, 0,
+				     self->map + subs[i].from * self->page,
+				     subs[i].pages * self->page);
+		ASSERT_GT(id[i], 0);
+	}
+	for (i = 0; i < (int)ARRAY_SIZE(subs); i++) {
+		hold(_metadata, &held, self->fd, list, self->map + self->page, 2 * self->page);
+		atomic_store(&call.done, false);
+		call.id = id[i];
+		ASSERT_EQ(0, pthread_create(&reader, NULL, call_thread, &call));
+		EXPECT_EQ(subs[i].waits, still_waiting(&call)) {
+			TH_LOG("subscription %d", i);
+		}
+		unhold(_metadata, &held);
+		ASSERT_EQ(0, pthread_join(reader, NULL));
+		EXPECT_EQ(0, call.ret);
+	}
+}
+
+/* Exit invalidates everything, up to the last page, and then nothing is left. */
+TEST_F(elsewhere, exit)
+{
+	struct call call = { .fd = self->fd, .func = read_begin_call };
+	char *top = (char *)-self->page;
+	pthread_t reader;
+	int ids[2], status, id;
+	pid_t child;
+
+	ASSERT_EQ(0, pipe(ids));
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		id = tmn_register(self->fd, variant->kind, 0, 0, top, self->page - 1);
+		if (id < 0 || tmn_gate(self->fd, id, TMN_GATE_START) ||
+		    write(ids[1], &id, sizeof(id)) != sizeof(id))
+			_exit(1);
+		_exit(0);
+	}
+	ASSERT_EQ((int)sizeof(id), read(ids[0], &id, sizeof(id)));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, id));
+	call.id = id;
+	ASSERT_EQ(0, pthread_create(&reader, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	ASSERT_EQ(0, tmn_gate(self->fd, id, 0));
+	ASSERT_EQ(0, pthread_join(reader, NULL));
+	/* What exit unmaps can have come after it. */
+	EXPECT_GE(call.ret, 0);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	/* The mm is gone but for our reference, and can be asked. */
+	EXPECT_EQ(0, read_begin_call(self->fd, id));
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, id));
+	EXPECT_GT(tmn_stats(self->fd, id).starts, 0);
+}
+
+/* What a driver with a list notifier asks of a range. */
+FIXTURE(tracked) {
+	int fd;
+	int id;
+	char *map;
+	size_t page;
+};
+
+FIXTURE_SETUP(tracked)
+{
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
+	self->id = tmn_register(self->fd, TMN_LIST, TMN_OP_ALL, TMN_F_TRACK,
+				self->map + self->page, 2 * self->page);
+	ASSERT_GT(self->id, 0);
+}
+
+FIXTURE_TEARDOWN(tracked)
+{
+	close(self->fd);
+}
+
+static int is_valid(int fd, int id)
+{
+	return tmn_call(fd, id, TMN_DO_IS_VALID, TMN_IN_PROCESS, 0);
+}
+
+static int wait_valid(int fd, int id)
+{
+	return tmn_call(fd, id, TMN_DO_WAIT_VALID, TMN_IN_PROCESS, 0);
+}
+
+/* Registers what says whether that part of the mm is valid. */
+static int tracker(int fd, char *start, size_t len)
+{
+	return tmn_register(fd, TMN_LIST, TMN_OP_ALL, TMN_F_TRACK, start, len);
+}
+
+TEST_F(tracked, overlap)
+{
+	const struct {
+		size_t from;
+		size_t pages;
+		bool valid;
+	} ranges[] = {
+		{ 0, 1, true }, { 3, 1, true },
+		{ 0, 2, false }, { 2, 2, false }, { 0, 4, false }, { 1, 1, false },
+	};
+	struct held held;
+	int i, id[ARRAY_SIZE(ranges)];
+
+	for (i = 0; i < (int)ARRAY_SIZE(ranges); i++) {
+		id[i] = tracker(self->fd, self->map + ranges[i].from * self->page,
+				ranges[i].pages * self->page);
+		ASSERT_GT(id[i], 0);
+		EXPECT_EQ(1, is_valid(self->fd, id[i]));
+		EXPECT_EQ(0, wait_valid(self->fd, id[i]));
+	}
+	hold(_metadata, &held, self->fd, self->id, self->map + self->page, 2 * self->page);
+	for (i = 0; i < (int)ARRAY_SIZE(ranges); i++) {
+		EXPECT_EQ(ranges[i].valid, is_valid(self->fd, id[i])) {
+			TH_LOG("range %d", i);
+		}
+		if (ranges[i].valid)
+			EXPECT_EQ(0, wait_valid(self->fd, id[i]));
+	}
+	unhold(_metadata, &held);
+	for (i = 0; i < (int)ARRAY_SIZE(ranges); i++)
+		EXPECT_EQ(1, is_valid(self->fd, id[i]));
+}
+
+/* It waits for what was there before, and not for what comes later. */
+TEST_F(tracked, wait)
+{
+	struct call call = { .fd = self->fd, .func = wait_valid };
+	struct held older, newer;
+	pthread_t waiter;
+	int late;
+
+	late = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map, self->page);
+	ASSERT_GT(late, 0);
+	call.id = tracker(self->fd, self->map, 4 * self->page);
+	ASSERT_GT(call.id, 0);
+	hold(_metadata, &older, self->fd, self->id, self->map + self->page, self->page);
+	ASSERT_EQ(0, pthread_create(&waiter, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	hold(_metadata, &newer, self->fd, late, self->map, self->page);
+	EXPECT_TRUE(still_waiting(&call));
+	unhold(_metadata, &older);
+	ASSERT_EQ(0, pthread_join(waiter, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_EQ(0, is_valid(self->fd, call.id));
+	unhold(_metadata, &newer);
+	EXPECT_EQ(1, is_valid(self->fd, call.id));
+}
+
+/* Valid is what is not between start and end: not in start, but in end. */
+TEST_F(tracked, in_callbacks)
+{
+	const struct {
+		enum tmn_what what;
+		enum tmn_where where;
+		unsigned int kind;
+		int ret;
+	} cells[] = {
+		{ TMN_DO_IS_VALID, TMN_IN_START, TMN_LIST, 0 },
+		{ TMN_DO_IS_VALID, TMN_IN_END, TMN_LIST, 1 },
+		{ TMN_DO_IS_VALID, TMN_IN_INVALIDATE, TMN_INTERVAL, 0 },
+		{ TMN_DO_IS_VALID, TMN_IN_RELEASE, TMN_LIST, 1 },
+		{ TMN_DO_IS_VALID, TMN_IN_FREE, TMN_LIST_PUT, 1 },
+		{ TMN_DO_WAIT_VALID, TMN_IN_RELEASE, TMN_LIST, 0 },
+	};
+	char *mine = self->map + self->page;
+	struct tmn_sync sync;
+	int i, from;
+
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		from = tmn_caller(self->fd, cells[i].kind, mine, self->page);
+		ASSERT_GT(from, 0);
+		ASSERT_EQ(0, tmn_call(self->fd, self->id, cells[i].what, cells[i].where, from));
+		ASSERT_EQ(0, cause_callback(self->fd, from, cells[i].where, mine, self->page));
+		ASSERT_EQ(0, tmn(self->fd, TMN_SYNCHRONIZE, &sync));
+		EXPECT_EQ(i + 1, tmn_stats(self->fd, self->id).calls);
+		EXPECT_EQ(cells[i].ret, tmn_stats(self->fd, self->id).call_ret) {
+			TH_LOG("cell %d", i);
+		}
+	}
+}
+
+TEST_F(tracked, under_mmap_lock)
+{
+	const enum tmn_where from[] = { TMN_IN_MMAP_READ, TMN_IN_MMAP_WRITE };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(1, tmn_call(self->fd, self->id, TMN_DO_IS_VALID, from[i], 0));
+		EXPECT_EQ(0, tmn_call(self->fd, self->id, TMN_DO_WAIT_VALID, from[i], 0));
+	}
+}
+
+/* The same in the whole life of a mm, with an interval notifier or without. */
+TEST_F(tracked, untracked_later)
+{
+	int id = tmn_register(self->fd, TMN_INTERVAL, 0, 0, self->map, self->page);
+
+	ASSERT_GT(id, 0);
+	ASSERT_EQ(0, tmn_unregister(self->fd, self->id));
+	EXPECT_EQ(1, is_valid(self->fd, id));
+	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(1, is_valid(self->fd, id));
+	EXPECT_EQ(0, wait_valid(self->fd, id));
+	ASSERT_EQ(0, tmn_remove_timed(self->fd, id));
+	id = tracker(self->fd, self->map, self->page);
+	ASSERT_GT(id, 0);
+	EXPECT_EQ(1, is_valid(self->fd, id));
+}
+
+/*
+ * A driver that maps what it finds in the page tables, with each of the
+ * protocols: the test module is what their documentation refers to.
+ */
+FIXTURE(mirror) {
+	int fd;
+	int id;
+	char *map;
+	size_t page;
+};
+
+FIXTURE_VARIANT(mirror) {
+	unsigned int kind;
+	unsigned int ops;
+	unsigned int flags;
+};
+
+FIXTURE_VARIANT_ADD(mirror, two_sided) { TMN_LIST, TMN_OP_ALL, TMN_F_TRACK };
+FIXTURE_VARIANT_ADD(mirror, one_pass) { .kind = TMN_INTERVAL };
+FIXTURE_VARIANT_ADD(mirror, two_pass) { .kind = TMN_INTERVAL_TWO_PASS };
+
+FIXTURE_SETUP(mirror)
+{
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
+}
+
+FIXTURE_TEARDOWN(mirror)
+{
+	close(self->fd);
+}
+
+/* In the process that has the mm. */
+static int put_mirror_on(int fd, unsigned int kind, unsigned int ops, unsigned int flags,
+			 char *map, size_t len)
+{
+	return tmn_register(fd, kind, ops, flags | TMN_F_MIRROR, map, len);
+}
+
+TEST_F(mirror, follows)
+{
+	int i, id = put_mirror_on(self->fd, variant->kind, variant->ops, variant->flags,
+				  self->map, 4 * self->page);
+
+	ASSERT_GT(id, 0);
+	EXPECT_EQ(-ENOENT, tmn_check(self->fd, id, self->map));
+	for (i = 0; i < 4; i++) {
+		char *addr = self->map + i * self->page;
+
+		ASSERT_EQ(0, tmn_map(self->fd, id, addr));
+		EXPECT_EQ(1, tmn_check(self->fd, id, addr));
+		++*addr;
+		EXPECT_EQ(1, tmn_check(self->fd, id, addr));
+	}
+	ASSERT_EQ(0, touch(self->map + self->page, self->page));
+	EXPECT_EQ(1, tmn_check(self->fd, id, self->map));
+	EXPECT_EQ(-ENOENT, tmn_check(self->fd, id, self->map + self->page));
+	ASSERT_EQ(0, sys(munmap(self->map, self->page)));
+	EXPECT_EQ(-ENOENT, tmn_check(self->fd, id, self->map));
+	EXPECT_EQ(-EFAULT, tmn_map(self->fd, id, self->map));
+	EXPECT_EQ(1, tmn_check(self->fd, id, self->map + 3 * self->page));
+}
+
+struct mapper {
+	int fd;
+	int id;
+	char *addr;
+	int ret;
+	atomic_bool done;
+};
+
+static void *map_thread(void *arg)
+{
+	struct mapper *mapper = arg;
+
+	mapper->ret = tmn_map(mapper->fd, mapper->id, mapper->addr);
+	atomic_store(&mapper->done, true);
+	return NULL;
+}
+
+/* Whoever comes in the middle of an invalidation waits for its end. */
+TEST_F(mirror, waits)
+{
+	struct mapper mapper = { .fd = self->fd, .addr = self->map };
+	struct held held;
+	pthread_t thread;
+	int list;
+
+	list = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map, self->page);
+	ASSERT_GT(list, 0);
+	mapper.id = put_mirror_on(self->fd, variant->kind, variant->ops, variant->flags,
+				  self->map, 4 * self->page);
+	ASSERT_GT(mapper.id, 0);
+	/* The gate comes after the mirror was called. */
+	hold(_metadata, &held, self->fd, list, self->map, self->page);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, map_thread, &mapper));
+	/* Elsewhere nothing waits; an interval is all of it one range. */
+	if (variant->kind == TMN_LIST)
+		EXPECT_EQ(0, tmn_map(self->fd, mapper.id, self->map + self->page));
+	usleep(300000);
+	EXPECT_FALSE(atomic_load(&mapper.done));
+	EXPECT_EQ(-ENOENT, tmn_check(self->fd, mapper.id, self->map));
+	unhold(_metadata, &held);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, mapper.ret);
+	EXPECT_EQ(1, tmn_check(self->fd, mapper.id, self->map));
+}
+
+/*
+ * The page goes when it has been looked up and is not mapped yet. Collision-retry
+ * lets it go and looks it up again; the two-sided protocol lets it wait.
+ */
+TEST_F(mirror, collides)
+{
+	struct mapper mapper = { .fd = self->fd, .addr = self->map };
+	struct area a = { .changed = self->map, .changed_len = self->page };
+	pthread_t thread, invalidator;
+
+	mapper.id = put_mirror_on(self->fd, variant->kind, variant->ops, variant->flags,
+				  self->map, 4 * self->page);
+	ASSERT_GT(mapper.id, 0);
+	ASSERT_EQ(0, tmn_gate(self->fd, mapper.id, TMN_GATE_MAP));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, map_thread, &mapper));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, mapper.id));
+	ASSERT_EQ(0, pthread_create(&invalidator, NULL, dontneed_thread, &a));
+	usleep(300000);
+	EXPECT_EQ(variant->kind != TMN_LIST, tmn_stats(self->fd, mapper.id).starts);
+	EXPECT_EQ(-ENOENT, tmn_check(self->fd, mapper.id, self->map));
+	ASSERT_EQ(0, tmn_gate(self->fd, mapper.id, 0));
+	ASSERT_EQ(0, pthread_join(invalidator, NULL));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(1, tmn_stats(self->fd, mapper.id).starts);
+	EXPECT_EQ(0, mapper.ret);
+	EXPECT_EQ(1, tmn_check(self->fd, mapper.id, self->map));
+	++*self->map;
+	EXPECT_EQ(1, tmn_check(self->fd, mapper.id, self->map));
+}
+
+/*
+ * All of it at once, for TMN_STRESS_SECONDS: the CPU counts in pages that come
+ * and go, and what mirrors them has to have the same.
+ */
+#define STRESS_PAGES	16
+
+struct stress {
+	int fd;
+	char *map;
+	size_t page;
+	/* held for writing by who makes a page inaccessible for the CPU */
+	pthread_rwlock_t present[STRESS_PAGES];
+	atomic_bool over;
+	atomic_int failed;
+	atomic_ulong events;
+	atomic_ulong inserts;
+};
+
+struct stress_thread {
+	struct stress *stress;
+	void *(*func)(void *arg);
+	unsigned int seed;
+	/* of a mapper */
+	int id;
+	pthread_t thread;
+};
+
+static void stress_fail(struct stress *stress, const char *what, int ret)
+{
+	ksft_print_msg("stress: %s: %d\n", what, ret);
+	atomic_store(&stress->failed, 1);
+	atomic_store(&stress->over, true);
+}
+
+static void *stress_writer(void *arg)
+{
+	struct stress_thread *t = arg;
+	struct stress *stress = t->stress;
+
+	while (!atomic_load(&stress->over)) {
+		int nr = rand_r(&t->seed) % STRESS_PAGES;
+
+		if (pthread_rwlock_tryrdlock(&stress->present[nr]))
+			continue;
+		__atomic_fetch_add((uint64_t *)(stress->map + nr * stress->page), 1,
+				   __ATOMIC_SEQ_CST);
+		pthread_rwlock_unlock(&stress->present[nr]);
+	}
+	return NULL;
+}
+
+/* The page is gone for a moment. */
+static int stress_absent(struct stress *stress, char *addr, int how)
+{
+	const int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	char *other;
+
+	switch (how) {
+	case 0:
+		return mprotect(addr, stress->page, PROT_READ) ||
+		       mprotect(addr, stress->page, prot);
+	case 1:
+		return mmap(addr, stress->page, prot, flags | MAP_FIXED, -1, 0) != addr;
+	default:
+		/* Without a hole that another thread would take. */
+		other = map_anon(stress->page);
+		return other == MAP_FAILED ||
+		       mremap(addr, stress->page, stress->page,
+			      MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, other) != other ||
+		       mremap(other, stress->page, stress->page,
+			      MREMAP_MAYMOVE | MREMAP_FIXED, addr) != addr;
+	}
+}
+
+static void *stress_invalidator(void *arg)
+{
+	struct stress_thread *t = arg;
+	struct stress *stress = t->stress;
+
+	while (!atomic_load(&stress->over)) {
+		int nr = rand_r(&t->seed) % STRESS_PAGES, how = rand_r(&t->seed) % 16, ret;
+		char *addr = stress->map + nr * stress->page;
+
+		if (how < 3) {
+			pthread_rwlock_wrlock(&stress->present[nr]);
+			ret = stress_absent(stress, addr, how);
+			pthread_rwlock_unlock(&stress->present[nr]);
+		} else if (how == 3) {
+			pid_t child = fork();
+
+			if (!child)
+				_exit(0);
+			ret = child < 0 || waitpid(child, NULL, 0) != child;
+		} else if (how < 6 && have_swap()) {
+			ret = madvise(addr, stress->page, MADV_PAGEOUT);
+		} else {
+			ret = madvise(addr, stress->page, MADV_DONTNEED);
+		}
+		if (ret)
+			stress_fail(stress, "event", how);
+		atomic_fetch_add(&stress->events, 1);
+	}
+	return NULL;
+}
+
+/* Maps a page and looks what is there; it may be gone at any time. */
+static void stress_map(struct stress *stress, int fd, int id, char *addr)
+{
+	int ret = tmn_map(fd, id, addr);
+
+	if (ret && ret != -EFAULT && ret != -EAGAIN)
+		stress_fail(stress, "map", ret);
+	ret = tmn_check(fd, id, addr);
+	if (ret != 1 && ret != -ENOENT)
+		stress_fail(stress, "check", ret);
+}
+
+static void *stress_mapper(void *arg)
+{
+	struct stress_thread *t = arg;
+	struct stress *stress = t->stress;
+
+	while (!atomic_load(&stress->over)) {
+		int nr = rand_r(&t->seed) % STRESS_PAGES;
+
+		stress_map(stress, stress->fd, t->id, stress->map + nr * stress->page);
+	}
+	return NULL;
+}
+
+static void *stress_inserter(void *arg)
+{
+	struct stress_thread *t = arg;
+	struct stress *stress = t->stress;
+
+	while (!atomic_load(&stress->over)) {
+		char *addr = stress->map + rand_r(&t->seed) % STRESS_PAGES * stress->page;
+		unsigned int kind = rand_r(&t->seed) % 2 ? TMN_INTERVAL : TMN_INTERVAL_TWO_PASS;
+		int fd = tmn_open(), id, ret;
+
+		id = tmn_register(fd, kind, 0, TMN_F_MIRROR, addr, stress->page);
+		if (id <= 0) {
+			stress_fail(stress, "insert", id);
+			break;
+		}
+		stress_map(stress, fd, id, addr);
+		ret = tmn_remove_timed(fd, id);
+		if (ret || tmn_stats(fd, id).late || tmn_stats(fd, id).wrong)
+			stress_fail(stress, "remove", ret);
+		close(fd);
+		atomic_fetch_add(&stress->inserts, 1);
+	}
+	return NULL;
+}
+
+static unsigned int stress_seconds(void)
+{
+	const char *seconds = getenv("TMN_STRESS_SECONDS");
+
+	return seconds ? atoi(seconds) : 5;
+}
+
+TEST_F_TIMEOUT(mirror, stress, 3600)
+{
+	struct stress stress = { .page = getpagesize(), .fd = self->fd };
+	struct stress_thread threads[] = {
+		{ .func = stress_writer }, { .func = stress_writer },
+		{ .func = stress_invalidator }, { .func = stress_invalidator },
+		{ .func = stress_mapper }, { .func = stress_mapper },
+		{ .func = stress_inserter }, { .func = stress_inserter },
+	};
+	unsigned int i, seconds = stress_seconds();
+	struct tmn_stats stats;
+	int id;
+
+	stress.map = map_aligned(STRESS_PAGES * stress.page, stress.page, false);
+	ASSERT_NE(MAP_FAILED, stress.map);
+	memset(stress.map, 0, STRESS_PAGES * stress.page);
+	id = put_mirror_on(self->fd, variant->kind, variant->ops, variant->flags,
+			   stress.map, STRESS_PAGES * stress.page);
+	ASSERT_GT(id, 0);
+	for (i = 0; i < STRESS_PAGES; i++)
+		ASSERT_EQ(0, pthread_rwlock_init(&stress.present[i], NULL));
+	for (i = 0; i < ARRAY_SIZE(threads); i++) {
+		threads[i].stress = &stress;
+		threads[i].seed = i + 1;
+		threads[i].id = id;
+		ASSERT_EQ(0, pthread_create(&threads[i].thread, NULL, threads[i].func,
+					    &threads[i]));
+	}
+	for (i = 0; i < seconds * 10 && !atomic_load(&stress.over); i++)
+		usleep(100000);
+	atomic_store(&stress.over, true);
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		ASSERT_EQ(0, pthread_join(threads[i].thread, NULL));
+	EXPECT_EQ(0, atomic_load(&stress.failed));
+	stats = tmn_stats(self->fd, id);
+	TH_LOG("%lu events, %lu inserts, %llu mapped, %llu checked in %u s",
+	       atomic_load(&stress.events), atomic_load(&stress.inserts),
+	       (unsigned long long)stats.mapped, (unsigned long long)stats.checked, seconds);
+	EXPECT_GT(atomic_load(&stress.events), 0);
+	EXPECT_GT(atomic_load(&stress.inserts), 0);
+	EXPECT_GT(stats.mapped, 0);
+	EXPECT_GT(stats.checked, 0);
+	EXPECT_EQ(0, stats.wrong);
+	EXPECT_EQ(0, stats.open);
+	EXPECT_EQ(0, stats.unmatched);
+	if (variant->kind == TMN_LIST)
+		EXPECT_EQ(stats.starts, stats.ends);
 }
 
 /*
@@ -2326,6 +3120,21 @@ TEST_F(misuse, no_ops)
 	}
 }
 
+/* Nobody could know whether it is valid. */
+TEST_F(misuse, not_tracked)
+{
+	int id = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
+
+	ASSERT_GT(id, 0);
+	EXPECT_EQ(0, is_valid(self->fd, id));
+	EXPECT_EQ(0, wait_valid(self->fd, id));
+	/* Now it is, but this range is empty. */
+	id = tracker(self->fd, self->map, 0);
+	ASSERT_GT(id, 0);
+	EXPECT_EQ(0, is_valid(self->fd, id));
+	EXPECT_EQ(0, wait_valid(self->fd, id));
+}
+
 TEST_F(misuse, excluded_ops)
 {
 	EXPECT_EQ(-EINVAL, tmn_register(self->fd, TMN_LIST, TMN_OP_SECONDARY | TMN_OP_START,
@@ -2502,6 +3311,7 @@ TEST_F(misuse, sleep_in_free)
 		{ TMN_LIST_GET, TMN_DO_PUT_ON },
 		{ TMN_INTERVAL, TMN_DO_PUT_ON },
 		{ TMN_INTERVAL, TMN_DO_READ_BEGIN },
+		{ TMN_INTERVAL, TMN_DO_WAIT_VALID },
 		{ TMN_INTERVAL, TMN_DO_TAKE_OFF },
 	};
 	struct tmn_sync sync;
@@ -2651,6 +3461,18 @@ FIXTURE_VARIANT_ADD(splat, read_begin_end) {
 
 FIXTURE_VARIANT_ADD(splat, read_begin_invalidate) {
 	TMN_INTERVAL, TMN_DO_READ_BEGIN, TMN_IN_INVALIDATE
+};
+
+FIXTURE_VARIANT_ADD(splat, wait_valid_start) {
+	TMN_INTERVAL, TMN_DO_WAIT_VALID, TMN_IN_START
+};
+
+FIXTURE_VARIANT_ADD(splat, wait_valid_end) {
+	TMN_INTERVAL, TMN_DO_WAIT_VALID, TMN_IN_END
+};
+
+FIXTURE_VARIANT_ADD(splat, wait_valid_invalidate) {
+	TMN_INTERVAL, TMN_DO_WAIT_VALID, TMN_IN_INVALIDATE
 };
 
 FIXTURE_SETUP(splat)
