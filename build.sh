@@ -24,6 +24,8 @@ commands
             proof that the tests can fail
   model     let spin go through the model of range tracking
   mutants   break the series in one place after the other: the tests must see it
+  starvation
+            how long readers wait beside what never stops, base and series
   clean     remove what was built, never unexported work
 
 options
@@ -67,7 +69,7 @@ main() {
 	all)
 		[ $# -eq 0 ] || { usage; return; }
 		;;
-	deps | fetch | tree | export | check | kernel | run | test | model | mutants | clean) ;;
+	deps | fetch | tree | export | check | kernel | run | test | model | mutants | starvation | clean) ;;
 	*) die2 "unknown command '$command'; see ./build.sh --help" ;;
 	esac
 	case " $* " in *" --help "* | *" -h "*) ;; *) take_lock ;; esac

@@ -25,6 +25,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
+#include <linux/rwsem.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -127,6 +128,8 @@ struct tmn_slot {
 	struct mutex user_lock;
 	/* under user_lock: page frames, 0 for what is not mapped */
 	unsigned long *mirror;
+	/* for reading: who maps; for writing: who takes the notifier off */
+	struct rw_semaphore mapping;
 	struct list_head faults;
 	/* faults that were withdrawn, for whom they had to make way */
 	unsigned long withdrawn;
@@ -485,7 +488,7 @@ static void tmn_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	};
 
 	might_sleep();
-	/* Nothing is mapped any more: the mm has no users. */
+	/* Nobody maps any more: no users of the mm, or being taken off. */
 	tmn_mirror_start(slot, &range);
 	spin_lock(&slot->lock);
 	slot->stats.releases++;
@@ -704,6 +707,7 @@ static struct tmn_slot *tmn_slot_alloc(struct tmn_file *file,
 	mutex_init(&slot->call);
 	mutex_init(&slot->user_lock);
 	spin_lock_init(&slot->lock);
+	init_rwsem(&slot->mapping);
 	INIT_LIST_HEAD(&slot->faults);
 	tmn_fill_ops(&slot->ops, cfg);
 	if (cfg->flags & TMN_F_MIRROR)
@@ -946,12 +950,16 @@ static int tmn_take_off(struct tmn_slot *slot, struct tmn_wait *wait)
 	if (slot->cfg.kind != TMN_LIST && !tmn_is_interval(&slot->cfg))
 		return tmn_put(slot);
 
+	/* Whoever maps has to be done first, that is for the driver to see to. */
+	if (!down_write_trylock(&slot->mapping))
+		return -EBUSY;
 	if (tmn_is_interval(&slot->cfg))
 		mmu_interval_notifier_remove(&slot->interval->mni);
 	else
 		mmu_notifier_unregister(&slot->list->mn, slot->list->mn.mm);
 	wait->clock = atomic64_inc_return(&tmn_clock);
 	tmn_forget(slot);
+	up_write(&slot->mapping);
 	return 0;
 }
 
@@ -1061,7 +1069,7 @@ static unsigned long *tmn_mirror_of(struct tmn_slot *slot, unsigned long addr)
 	return &slot->mirror[(addr - slot->cfg.start) >> PAGE_SHIFT];
 }
 
-static int tmn_map(struct tmn_slot *slot, const struct tmn_page *map)
+static int tmn_map_page(struct tmn_slot *slot, const struct tmn_page *map)
 {
 	unsigned long limit = jiffies + msecs_to_jiffies(map->timeout_ms);
 	unsigned long *mirror = tmn_mirror_of(slot, map->addr);
@@ -1079,6 +1087,16 @@ static int tmn_map(struct tmn_slot *slot, const struct tmn_page *map)
 		else
 			ret = tmn_map_list(slot, map->addr, mirror);
 	} while (ret == -EAGAIN && time_before(jiffies, limit) && !signal_pending(current));
+	return ret;
+}
+
+static int tmn_map(struct tmn_slot *slot, const struct tmn_page *map)
+{
+	int ret;
+
+	down_read(&slot->mapping);
+	ret = tmn_map_page(slot, map);
+	up_read(&slot->mapping);
 	if (!ret) {
 		spin_lock(&slot->lock);
 		slot->stats.mapped++;
@@ -1097,33 +1115,34 @@ static u64 tmn_read_mirror(unsigned long pfn, unsigned long addr)
 }
 
 /*
- * The counter only grows, so what the CPU reads lies between what is there before
- * and after. But its TLB is flushed after the end of an invalidation, so it can be
- * behind the page tables, and us, for a moment.
+ * While we have the lock, whoever invalidates what is mapped stands before it,
+ * and has changed nothing yet: the page tables have the page that we have. What
+ * the CPU counts there lies between what is there before and after. But its TLB
+ * is flushed after the end of an invalidation, so it can be behind the page
+ * tables for a moment; and a look-up can fail while an accessed bit is set.
  */
-static bool tmn_same_counter(unsigned long pfn, unsigned long addr)
+static bool tmn_is_same(unsigned long mirror, unsigned long addr)
 {
-	unsigned long limit = jiffies + TMN_SPIN_LIMIT;
+	unsigned long pfn, limit = jiffies + TMN_SPIN_LIMIT;
 	u64 before, value, after;
 
 	do {
-		before = tmn_read_mirror(pfn, addr);
+		pfn = tmn_read_pfn(addr);
+		if (pfn && pfn != mirror)
+			return false;
+		before = tmn_read_mirror(mirror, addr);
 		smp_mb(); /* before the read of the CPU's view */
-		if (copy_from_user_nofault(&value, (void __user *)addr, sizeof(value)))
-			return true;
-		smp_mb(); /* after it */
-		after = tmn_read_mirror(pfn, addr);
-		if (before <= value && value <= after)
-			return true;
+		if (pfn && !copy_from_user_nofault(&value, (void __user *)addr, sizeof(value))) {
+			smp_mb(); /* after it */
+			after = tmn_read_mirror(mirror, addr);
+			if (before <= value && value <= after)
+				return true;
+		}
 		cond_resched();
 	} while (time_before(jiffies, limit));
 	return false;
 }
 
-/*
- * While we have the lock, whoever invalidates what is mapped stands before it,
- * and has changed nothing yet: the page tables have the page that we have.
- */
 static int tmn_check(struct tmn_slot *slot, const struct tmn_page *check)
 {
 	unsigned long *mirror = tmn_mirror_of(slot, check->addr);
@@ -1133,8 +1152,7 @@ static int tmn_check(struct tmn_slot *slot, const struct tmn_page *check)
 		return -EINVAL;
 	mutex_lock(&slot->user_lock);
 	if (*mirror)
-		ret = tmn_read_pfn(check->addr) == *mirror &&
-		      tmn_same_counter(*mirror, check->addr);
+		ret = tmn_is_same(*mirror, check->addr);
 	mutex_unlock(&slot->user_lock);
 	if (ret >= 0) {
 		spin_lock(&slot->lock);

@@ -15,6 +15,7 @@ add_program() { # ROOT FILE [TO]
 make_root() { # IMAGE
 	local root=$1/root file
 	if [ "$1/root.cpio" -nt "$HARNESS/guest/init" ] &&
+		[ "$1/root.cpio" -nt "$HARNESS/guest/starve.c" ] &&
 		[ "$1/root.cpio" -nt "$TOP/scripts/initramfs.sh" ]; then
 		return
 	fi
@@ -37,6 +38,7 @@ make_root() { # IMAGE
 	add_program "$root" "$(command -v sed)" /bin/gsed
 	printf '#!/bin/sh\nexec /bin/gsed -u "$@"\n' >"$root/bin/sed"
 	chmod +x "$root/bin/sed"
+	gcc -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$root/bin/starve" "$HARNESS/guest/starve.c" || return
 	add_program "$root" "$1/kselftest/mm/mmu_notifier" /kselftest/mm/mmu_notifier
 	for file in test_mmu_notifier.sh ksft_mmu_notifier.sh run_vmtests.sh settings; do
 		cp -a "$1/kselftest/mm/$file" "$root/kselftest/mm/"

@@ -110,6 +110,8 @@ install_image() {
 	rm -rf "$image"
 	mkdir -p "$image"
 	cp "$OUT/arch/x86/boot/bzImage" "$image/kernel"
+	# What the module of this image speaks, for programs of our own.
+	install -D -m 644 "$SRC/lib/test_mmu_notifier_uapi.h" "$image/include/lib/test_mmu_notifier_uapi.h"
 	logged "$BUILD/log/modules.log" kmake INSTALL_MOD_PATH="$image" INSTALL_MOD_STRIP=1 modules_install ||
 		die "the modules could not be installed: build/log/modules.log"
 	if [ "$VARIANT" = mutant ]; then

@@ -33,7 +33,7 @@ name, or "fixture." for all of a fixture) only those.
   --limit S      seconds before the guest counts as hung (default $LIMIT, with
                  KVM; $(time_scale tcg) times that without)
   --plan P       what the guest does: kselftest, misuse (the tests that make the
-                 kernel warn), or one of the runner's own tests: warn, oops,
+                 kernel warn), starve (see ./build.sh starvation), or one of the runner's own tests: warn, oops,
                  hang, short, skip, silent
   --name N       name of the run's folder in build/run
   --failures F   pass when exactly the tests named in the file F fail

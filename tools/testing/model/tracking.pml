@@ -2,12 +2,15 @@
  * Range tracking of mm/mmu_notifier.c, as a model for spin.
  *
  * One subscription S with a driver that inserts it, maps a page by the
- * collision-retry protocol, and removes it; two invalidators. What the kernel
- * does under subscriptions->lock is one atomic step here, all else interleaves.
- * The page tables are one entry, and a page is a number that is not used twice.
+ * collision-retry protocol, and removes it; two invalidators, of two ranges each.
+ * What the kernel does under subscriptions->lock is one atomic step here, all else
+ * interleaves. The page tables are one entry, and a page is a number that is not
+ * used twice. Not here: failing starts, exit, the two-sided protocol, and other
+ * subscriptions than S, which only let a walk take its time before it is at S.
  *
  * It checks that
- * - no mapping of a freed page survives: assert in the step that frees it,
+ * - no mapping of a freed page survives: assert in the step that frees it, and in
+ *   the one that maps it,
  * - S is not touched after its removal returned: assert in each callback,
  * - no wake-up is lost, everything ends: spin reports a state in which somebody
  *   sleeps for ever, as an invalid end state,
@@ -30,8 +33,11 @@
 /* No numbers, which would be without end: who is newer than the reader is. */
 #define NEXT(n)		0
 #define NEWER(i)	newer[i]
+#define OLDER		true
 #else
 #define NEXT(n)		(n + 1)
+/* S was inserted before the range began. */
+#define OLDER		(inserted < seq[me])
 #define NEWER(i)	(seq[i] > newest)
 #endif
 
@@ -50,6 +56,7 @@ bool deferred;
 bool removing;
 byte pins;
 byte sub_seq;
+byte inserted;
 bool memory;		/* S is memory of the driver */
 
 /* the sleeper on subscriptions->wq: there is one driver */
@@ -87,9 +94,9 @@ inline pin()
 {
 	if
 #ifdef REPIN
-	:: overlaps[me] && in_tree -> pins++; pinned = true
+	:: overlaps[me] && in_tree && OLDER -> pins++; pinned = true
 #else
-	:: overlaps[me] && in_tree && !removing -> pins++; pinned = true
+	:: overlaps[me] && in_tree && OLDER && !removing -> pins++; pinned = true
 #endif
 	:: else
 	fi
@@ -224,6 +231,7 @@ proctype driver()
 		memory = true;
 		invalidate_seq = NEXT(invalidate_seq);
 		sub_seq = invalidate_seq;
+		inserted = invalidate_seq;
 #ifdef DEFERRED_INSERT
 		if
 		:: linked[0] || linked[1] -> deferred = true
@@ -270,7 +278,14 @@ proctype driver()
 		page = pte;
 		lock_user();
 		if
-		:: sub_seq == s && page != 0 -> spte = page; done = true
+		:: sub_seq == s && page != 0 ->
+			atomic {
+#ifndef LIVE
+				assert(page == pte);
+#endif
+				spte = page;
+				done = true
+			}
 		:: else
 #ifdef LIVE
 			/* Whether it succeeds in the end is not promised. */
