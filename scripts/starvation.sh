@@ -8,8 +8,8 @@ usage() {
 	cat <<EOF
 usage: ./build.sh starvation
 
-Eight threads invalidate pages of their own without a pause, each under an
-interval notifier, while one thread calls mmu_interval_read_begin() for a page
+Eight threads invalidate pages of their own without a pause, each under 32
+interval notifiers, while one thread calls mmu_interval_read_begin() for a page
 beside them and one inserts and removes a subscription of another. Boots the base
 and the series, 20 s each, and prints how long both waited. It measures, it does
 not judge.

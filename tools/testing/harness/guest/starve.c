@@ -20,6 +20,8 @@
 #include <lib/test_mmu_notifier_uapi.h>
 
 #define INVALIDATORS	8
+/* So many that an invalidation is mostly between start and end. */
+#define SUBSCRIPTIONS	32
 #define SECONDS		20
 #define MAX_WAITS	100000
 
@@ -149,8 +151,8 @@ int main(void)
 	if (map == MAP_FAILED)
 		die("mmap");
 	fd = open_device();
-	for (i = 0; i < INVALIDATORS; i++)
-		insert(fd, i);
+	for (i = 0; i < INVALIDATORS * SUBSCRIPTIONS; i++)
+		insert(fd, i % INVALIDATORS);
 	for (i = 0; i < INVALIDATORS; i++)
 		if (pthread_create(&threads[i], NULL, invalidate, (void *)i))
 			die("thread");
