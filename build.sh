@@ -15,6 +15,7 @@ With no command: from nothing to the kselftests of the patched kernel
 commands
   deps      install the Debian packages that the rest needs
   fetch     get the base kernel into the build folder
+  userland  get the programs of a guest of another architecture
   tree      make linux/: the base as one commit, the series on top
   export    write patches/, series and the series' files from linux/
   check     static checks of the series and of our scripts
@@ -24,6 +25,10 @@ commands
             proof that the tests can fail
   model     let spin go through the model of range tracking
   mutants   break the series in one place after the other: the tests must see it
+  matrix    the series on other configurations and architectures
+  suites    other people's tests, on the base and on the series
+  bisect    boot the kernel of single patches with the tests they have
+  bench     what it costs and gives, in instructions and ratios, base and series
   starvation
             how long readers wait beside what never stops, base and series
   clean     remove what was built, never unexported work
@@ -69,7 +74,7 @@ main() {
 	all)
 		[ $# -eq 0 ] || { usage; return; }
 		;;
-	deps | fetch | tree | export | check | kernel | run | test | model | mutants | starvation | clean) ;;
+	deps | fetch | tree | export | check | kernel | run | test | model | mutants | matrix | suites | bisect | bench | userland | starvation | clean) ;;
 	*) die2 "unknown command '$command'; see ./build.sh --help" ;;
 	esac
 	case " $* " in *" --help "* | *" -h "*) ;; *) take_lock ;; esac

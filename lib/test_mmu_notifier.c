@@ -495,7 +495,6 @@ static void tmn_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	slot->stats.release_anon = get_mm_counter_sum(mm, MM_ANONPAGES);
 	tmn_log(slot, TMN_EV_RELEASE, &range, 0);
 	spin_unlock(&slot->lock);
-	tmn_pass_gate(slot, TMN_GATE_RELEASE, &range);
 	tmn_callback(slot, TMN_IN_RELEASE);
 }
 
@@ -957,7 +956,6 @@ static int tmn_take_off(struct tmn_slot *slot, struct tmn_wait *wait)
 		mmu_interval_notifier_remove(&slot->interval->mni);
 	else
 		mmu_notifier_unregister(&slot->list->mn, slot->list->mn.mm);
-	wait->clock = atomic64_inc_return(&tmn_clock);
 	tmn_forget(slot);
 	up_write(&slot->mapping);
 	return 0;
@@ -968,7 +966,6 @@ static int tmn_read_begin(struct tmn_slot *slot, struct tmn_wait *wait)
 	if (!slot->live || !tmn_is_interval(&slot->cfg))
 		return -ENOENT;
 	wait->seq = mmu_interval_read_begin(&slot->interval->mni);
-	wait->clock = atomic64_inc_return(&tmn_clock);
 	return 0;
 }
 

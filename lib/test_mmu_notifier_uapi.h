@@ -49,10 +49,9 @@ enum tmn_kind {
 /* Callbacks that can be made to wait, where they may sleep, for TMN_GATE. */
 #define TMN_GATE_START		0x01 /* list start, interval invalidate */
 #define TMN_GATE_FINISH		0x02 /* second pass of an interval */
-#define TMN_GATE_RELEASE	0x04
-#define TMN_GATE_SPIN		0x08 /* list start that may not sleep: spins */
-#define TMN_GATE_MAP		0x10 /* TMN_MAP, about to read the page tables */
-#define TMN_GATE_ALL		0x1f
+#define TMN_GATE_SPIN		0x04 /* list start that may not sleep: spins */
+#define TMN_GATE_MAP		0x08 /* TMN_MAP, about to read the page tables */
+#define TMN_GATE_ALL		0x0f
 
 /**
  * struct tmn_register - TMN_REGISTER
@@ -84,13 +83,11 @@ struct tmn_register {
  *		waited for
  *		stays behind, and the module cannot be unloaded until it is over
  * @seq: (in/out) what mmu_interval_read_begin() returned
- * @clock: (out) the time it returned, in events of all notifiers
  */
 struct tmn_wait {
 	__u32 id;
 	__u32 timeout_ms;
 	__u64 seq;
-	__u64 clock;
 };
 
 /**

@@ -5,6 +5,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=scripts/series.sh
 . "$TOP/scripts/series.sh"
+# shellcheck source=scripts/kconfig.sh
+. "$TOP/scripts/kconfig.sh"
+# shellcheck source=scripts/objects.sh
+. "$TOP/scripts/objects.sh"
 
 QUICK=
 FAILED=0
@@ -109,8 +113,6 @@ check_checkpatch() {
 		--ignore UNKNOWN_COMMIT_ID "${spelling[@]}" --quiet --terse
 }
 
-touched() { lgit diff --name-only base HEAD -- "$@"; }
-
 kernel_doc() { # COMMIT
 	local dir file
 	dir=$(mktemp -d "$BUILD/doc.XXXXXX")
@@ -142,7 +144,7 @@ check_codespell() {
 check_shellcheck() {
 	cd "$TOP"
 	our_scripts | xargs -d '\n' shellcheck -x
-	shellcheck -s dash tools/testing/harness/guest/init
+	shellcheck -s dash tools/testing/harness/guest/init tools/testing/harness/guest/suites
 }
 
 # Object files that the series touches, where the kernel configuration has them.
@@ -159,19 +161,19 @@ compile() { # COMMIT LOG
 	for object in $(objects); do
 		[ ! -e "$SRC/${object%.o}.c" ] || list+=" $object"
 	done
+	# What an interrupted run has compiled would not warn again.
+	# shellcheck disable=SC2086 # a list of words
+	(cd "$OUT" && rm -f $list)
 	# shellcheck disable=SC2086 # a list of words
 	kmake W=1 $list >"$2" 2>&1 || { tail -n 20 "$2"; return 1; }
 }
-
-warnings() { grep -E 'warning|error|Warning' "$1" | sed -E 's/:[0-9]+(:[0-9]+)?:? /: /' | sort -u; }
 
 # With the test of hmm, so that mmu notifiers are there before ours is.
 check_build() {
 	local commit log=$BUILD/log/check-build
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
-	cat "$HARNESS"/kconfig/{guest,mm,hmm}.config "$HARNESS/kconfig/arch/$ARCH.config" \
-		"$HARNESS/kconfig/configs/debug.config" >"$OUT/fragments"
+	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
 	compile base "$log.base" || return 1
 	for commit in $(lgit rev-list --reverse base..HEAD); do
 		compile "$commit" "$log.$commit" || return 1
@@ -183,35 +185,10 @@ check_build() {
 	done
 }
 
-# Compiles what the series changes below these directories as it is before and
-# after, with the options of kconfig/drivers on top of a defconfig.
-drivers() { # ARCH CROSS_COMPILE DEFCONFIG DIRECTORY...
-	local arch=$1 compiler=$2 defconfig=$3 commit objects new log=$BUILD/log/check-drivers-$1
-	local fragment=$HARNESS/kconfig/drivers/$1.config
-	local -a dmake=(make -s -C "$SRC" O="$BUILD/kernel/$arch-drivers" ARCH="$arch" CROSS_COMPILE="$compiler" -j"$JOBS")
-	shift 3
-	objects=$(touched "$@" | sed -n 's/\.c$/.o/p')
-	for commit in base HEAD; do
-		check_out_src "$(lgit rev-parse "$commit^{commit}")" || return
-		mkdir -p "$BUILD/kernel/$arch-drivers"
-		"${dmake[@]}" "$defconfig" 9>&- || return
-		cat "$fragment" >>"$BUILD/kernel/$arch-drivers/.config"
-		"${dmake[@]}" olddefconfig 9>&- || return
-		! grep -vxFf "$BUILD/kernel/$arch-drivers/.config" "$fragment" ||
-			{ echo "these options did not survive olddefconfig"; return 1; }
-		# shellcheck disable=SC2086 # a list of words
-		"${dmake[@]}" W=1 $objects >"$log.$commit" 2>&1 9>&- ||
-			{ tail -n 20 "$log.$commit"; return 1; }
-	done
-	COMPILED+=" $objects"
-	new=$(comm -13 <(warnings "$log.base") <(warnings "$log.HEAD"))
-	[ -z "$new" ] || { printf 'new warnings:\n%s\n' "$new"; return 1; }
-}
-
 check_drivers() {
 	local object COMPILED=
-	drivers x86 '' x86_64_defconfig arch/x86 drivers/iommu/amd || return 1
-	drivers powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
+	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd || return 1
+	compare_objects drivers-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
 	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
 		grep -qwF "$object" <<<"$COMPILED" || { echo "nothing compiles $object"; return 1; }
 	done

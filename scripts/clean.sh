@@ -25,7 +25,8 @@ main() {
 		[ -z "$(own_branches)" ] || die "linux/ has branches of its own: $(own_branches | tr '\n' ' '): delete them first"
 		rm -rf "$LINUX_TREE"
 	fi
-	rm -rf "$BUILD"/{src,kernel,image,run,log,export,am,accel,am.log,index.tmp,linux.part} "$BUILD"/plan.*
+	rm -rf "$BUILD"/{src,kernel,image,run,log,export,am,accel,am.log,index.tmp,linux.part} "$BUILD"/plan.* \
+		"$BUILD"/{worker,jobs,results,bench,bench-with,suites,model,userland} "$BUILD"/*.{totals,lock,md}
 	[ ! -d "$LINUX_TREE/.git" ] || lgit worktree prune
 	[ -z "$all" ] || rm -rf "$BUILD/base"
 	say "clean: done"

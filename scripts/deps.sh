@@ -3,20 +3,28 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/arch.sh
+. "$TOP/scripts/arch.sh"
 
 usage() {
 	cat <<EOF
-usage: ./build.sh deps
+usage: ./build.sh [--arch ARCH] deps [PACKAGE...]
 
-Installs what is missing of the packages in scripts/packages, with apt-get,
-as root or through sudo. Without either, or on another system, it prints what
+Installs what is missing of the packages in scripts/packages, and of those that
+another ARCH needs (scripts/arch.sh), and of PACKAGE..., with apt-get, as root or through sudo. Without either, or on another system, it prints what
 to install and exits with 2.
 EOF
 }
 
+packages() {
+	grep -v '^#' "$TOP/scripts/packages"
+	arch_packages | tr ' ' '\n'
+	[ "${#MORE[@]}" -eq 0 ] || printf '%s\n' "${MORE[@]}"
+}
+
 missing_packages() {
 	local name
-	grep -v '^#' "$TOP/scripts/packages" | while read -r name; do
+	packages | while read -r name; do
 		dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null |
 			grep -qx installed || echo "$name"
 	done
@@ -31,10 +39,15 @@ as_root() {
 }
 
 main() {
-	case ${1:-} in -h | --help) usage; return ;; '') ;; *) die2 "deps takes no '$1'" ;; esac
+	case ${1:-} in -h | --help) usage; return ;; -*) die2 "deps takes no '$1'" ;; esac
+	MORE=("$@")
 	local missing root line start=$SECONDS
 	command -v apt-get >/dev/null ||
-		die2 "this is not Debian: install the equivalents of: $(grep -v '^#' "$TOP/scripts/packages" | tr '\n' ' ')"
+		die2 "this is not Debian: install the equivalents of: $(packages | tr '\n' ' ')"
+	# Jobs beside each other may all miss something.
+	mkdir -p "$TOP/build"
+	exec 7>"$TOP/build/deps.lock"
+	flock 7
 	missing=$(missing_packages | tr '\n' ' ')
 	if [ -z "$missing" ]; then
 		say "deps: all packages are installed"

@@ -3,6 +3,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/apt.sh
+. "$TOP/scripts/apt.sh"
 
 BASE=$BUILD/base
 
@@ -17,26 +19,8 @@ checkout instead; it is only read, and has to be clean.
 EOF
 }
 
-# The mirror of the suites that apt already uses for Debian's main archive.
-mirror() {
-	# shellcheck disable=SC2016 # apt's format, not ours
-	apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
-		awk '$2 == "Debian" && $1 !~ /security/ { print $1; exit }'
-}
-
-apt_in_base() { # TOOL ARGUMENT...
-	local tool=$1
-	shift
-	"$tool" -o Dir::Etc::SourceList="$BASE/apt/sources.list" \
-		-o Dir::Etc::SourceParts=/dev/null \
-		-o Dir::State="$BASE/apt/state" \
-		-o Dir::State::status=/var/lib/dpkg/status \
-		-o Dir::Cache="$BASE/apt/cache" \
-		-o APT::Sandbox::User=root "$@"
-}
-
 fetch_package() {
-	local site start=$SECONDS deb
+	local start=$SECONDS deb
 	deb=$(base_deb)
 	if [ -n "$deb" ]; then
 		say "fetch: ${deb##*/} is here"
@@ -45,17 +29,14 @@ fetch_package() {
 	command -v apt-get >/dev/null ||
 		die2 "no apt-get here: give a Linux $BASE_SERIES checkout with --linux DIR"
 	need_space 1 "the base kernel"
-	site=$(mirror)
-	[ -n "$site" ] || die2 "apt knows no Debian mirror (run apt-get update once), or give a checkout with --linux DIR"
 	step "fetch: $BASE_PACKAGE from $BASE_SUITE"
-	rm -rf "$BASE/apt" "$BASE/part"
-	mkdir -p "$BASE"/apt/{state/lists/partial,cache/archives/partial} "$BASE/part"
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $BASE_SUITE main" \
-		>"$BASE/apt/sources.list"
-	logged "$BUILD/log/fetch.log" apt_in_base apt-get update ||
+	apt_prepare "$BASE/apt" "$BASE_SUITE"
+	rm -rf "$BASE/part"
+	mkdir -p "$BASE/part"
+	logged "$BUILD/log/fetch.log" apt_in "$BASE/apt" /var/lib/dpkg/status apt-get update ||
 		die2 "the list of $BASE_SUITE cannot be read: no network? Try again, or give a checkout with --linux DIR"
 	grep -E '^(W|E): ' "$BUILD/log/fetch.log" >&2 || true
-	(cd "$BASE/part" && logged "$BUILD/log/fetch.log" apt_in_base apt-get download "$BASE_PACKAGE") ||
+	(cd "$BASE/part" && logged "$BUILD/log/fetch.log" apt_in "$BASE/apt" /var/lib/dpkg/status apt-get download "$BASE_PACKAGE") ||
 		die2 "$BASE_PACKAGE cannot be had from $BASE_SUITE (no network, or the package is gone): give a Linux $BASE_SERIES checkout with --linux DIR"
 	mv "$BASE/part"/*.deb "$BASE/"
 	rmdir "$BASE/part"

@@ -11,40 +11,95 @@ add_program() { # ROOT FILE [TO]
 	done
 }
 
+# The module tools of kmod: busybox's have no dry run. run_vmtests.sh and
+# kselftest want bash, and a tr and a sed that pass on what they get.
+native_programs() { # ROOT
+	install "$(command -v busybox)" "$1/bin/busybox"
+	add_program "$1" "$(command -v bash)" /bin/bash
+	add_program "$1" "$(command -v kmod)" /bin/kmod
+	add_program "$1" "$(command -v tr)" /bin/tr
+	add_program "$1" "$(command -v sed)" /bin/gsed
+}
+
+# ldd cannot tell what these need: all libraries that came with them.
+foreign_programs() { # ROOT
+	local from
+	from=$(userland_dir)/root
+	ln -s usr/lib "$1/lib"
+	[ ! -d "$from/usr/lib64" ] || ln -s usr/lib64 "$1/lib64"
+	mkdir -p "$1/usr/lib"
+	cp -a "$from/usr/bin/busybox" "$1/bin/busybox"
+	cp -a "$from/usr/bin"/{bash,kmod,tr} "$1/bin/"
+	cp -a "$from/usr/bin/sed" "$1/bin/gsed"
+	(cd "$from" && find . \( -name '*.so' -o -name '*.so.*' \) ! -path '*/gconv/*' -print0 |
+		cpio --quiet -0 -p -d "$1")
+}
+
 # The root that all guests of an image share; only /etc/plan differs.
 make_root() { # IMAGE
 	local root=$1/root file
 	if [ "$1/root.cpio" -nt "$HARNESS/guest/init" ] &&
 		[ "$1/root.cpio" -nt "$HARNESS/guest/starve.c" ] &&
+		[ "$1/root.cpio" -nt "$TOP/tools/testing/bench/guest/bench.c" ] &&
 		[ "$1/root.cpio" -nt "$TOP/scripts/initramfs.sh" ]; then
 		return
 	fi
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,sbin,dev,proc,sys,tmp,etc,usr/bin}
-	install "$(command -v busybox)" "$root/bin/busybox"
-	add_program "$root" "$(command -v bash)" /bin/bash
-	# The module tools of kmod: busybox's have no dry run.
-	add_program "$root" "$(command -v kmod)" /bin/kmod
+	if is_native; then
+		native_programs "$root"
+	else
+		foreign_programs "$root"
+	fi
 	for file in modprobe rmmod lsmod modinfo; do
 		ln -s kmod "$root/bin/$file"
 	done
 	install "$HARNESS/guest/init" "$root/init"
-	cp -a "$1/lib" "$root/"
+	mkdir -p "$root/lib"
+	cp -a "$1/lib/." "$root/lib/"
 	rm -f "$root"/lib/modules/*/{build,source}
 	mkdir -p "$root/kselftest/mm"
 	cp -a "$1/kselftest"/{run_kselftest.sh,kselftest,kselftest-list.txt} "$root/kselftest/"
-	# run_vmtests.sh and kselftest pipe through these; sed must not buffer.
-	add_program "$root" "$(command -v tr)" /bin/tr
-	add_program "$root" "$(command -v sed)" /bin/gsed
+	# kselftest pipes through it; it must not buffer.
 	printf '#!/bin/sh\nexec /bin/gsed -u "$@"\n' >"$root/bin/sed"
 	chmod +x "$root/bin/sed"
-	gcc -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$root/bin/starve" "$HARNESS/guest/starve.c" || return
-	add_program "$root" "$1/kselftest/mm/mmu_notifier" /kselftest/mm/mmu_notifier
-	for file in test_mmu_notifier.sh ksft_mmu_notifier.sh run_vmtests.sh settings; do
-		cp -a "$1/kselftest/mm/$file" "$root/kselftest/mm/"
-	done
+	if [ -e "$1/mmu_notifier_bench.ko" ]; then
+		install -m 644 "$1/mmu_notifier_bench.ko" "$root/"
+		gcc -O2 -Wall -Werror -static -pthread -o "$root/bin/bench" "$TOP/tools/testing/bench/guest/bench.c" || return
+	fi
+	if [ -e "$1/kselftest/mm/mmu_notifier" ]; then
+		our_tests "$1" "$root" || return
+	fi
 	pack "$root" >"$1/root.cpio.part"
 	mv "$1/root.cpio.part" "$1/root.cpio"
+	rm -rf "$root"
+}
+
+our_tests() { # IMAGE ROOT
+	local file
+	"${CROSS}gcc" -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$2/bin/starve" "$HARNESS/guest/starve.c" || return
+	if is_native; then
+		add_program "$2" "$1/kselftest/mm/mmu_notifier" /kselftest/mm/mmu_notifier
+	else
+		install "$1/kselftest/mm/mmu_notifier" "$2/kselftest/mm/"
+	fi
+	for file in test_mmu_notifier.sh ksft_mmu_notifier.sh run_vmtests.sh settings; do
+		cp -a "$1/kselftest/mm/$file" "$2/kselftest/mm/"
+	done
+}
+
+# All kselftests and what they are linked with, for ./build.sh suites.
+make_suites() { # IMAGE
+	local root=$1/suites file
+	[ ! -e "$1/suites.cpio" ] || return 0
+	rm -rf "$root"
+	mkdir -p "$root"
+	cp -a "$1/kselftest" "$root/"
+	find "$root/kselftest" -type f -perm -100 | while read -r file; do
+		add_program "$root" "$file" "${file#"$root"}"
+	done
+	pack "$root" >"$1/suites.cpio.part"
+	mv "$1/suites.cpio.part" "$1/suites.cpio"
 	rm -rf "$root"
 }
 
@@ -52,13 +107,19 @@ pack() { # DIR
 	(cd "$1" && find . -print0 | sort -z | cpio --quiet -0 -o -H newc -R 0:0)
 }
 
-# The kernel takes several archives one after the other: the second has the plan.
+# The kernel takes several archives one after the other: the last has the plan.
 make_initramfs() { # IMAGE PLANFILE OUT
-	local plan
+	local plan suites=
 	# Two guests can start at the same time.
 	(flock 8; make_root "$1") 8>"$1/root.lock"
 	plan=$(mktemp -d "$BUILD/plan.XXXXXX")
 	install -D -m 644 "$2" "$plan/etc/plan"
-	{ cat "$1/root.cpio"; pack "$plan"; } >"$3"
+	if grep -q '^PLAN=suite$' "$2"; then
+		make_suites "$1"
+		suites=$1/suites.cpio
+		install -m 644 "$HARNESS/suites" "$plan/etc/suites"
+		install -D "$HARNESS/guest/suites" "$plan/bin/suites"
+	fi
+	{ cat "$1/root.cpio" ${suites:+"$suites"}; pack "$plan"; } >"$3"
 	rm -rf "$plan"
 }

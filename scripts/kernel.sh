@@ -5,55 +5,58 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=scripts/series.sh
 . "$TOP/scripts/series.sh"
+# shellcheck source=scripts/kconfig.sh
+. "$TOP/scripts/kconfig.sh"
+# shellcheck source=scripts/arch.sh
+. "$TOP/scripts/arch.sh"
 
 VARIANT=series
+BENCH=$TOP/tools/testing/bench
 
 usage() {
 	cat <<EOF
-usage: ./build.sh kernel [--variant series|base | --mutant PATCH] [CONFIG]
+usage: ./build.sh kernel [--variant series|base | --commit REV | --mutant PATCH] [CONFIG]
 
 Builds linux/ as it is, uncommitted changes included, in build/kernel, with
 the configuration CONFIG ($(list_configs); now $CONFIG) for $ARCH. The variant
-"base" is the base kernel with the part "tests" alone; a mutant is the series
-with one more patch, and the kselftests of the series. Objects, modules and
+"base" is the base kernel with the part "tests" alone; --commit gives the
+variant "step", linux/ as of this commit; a mutant is the series with one more
+patch, and the kselftests of the series. Objects, modules and
 kselftests are built incrementally; the logs are in build/log.
 EOF
-}
-
-fragments() {
-	printf '%s\n' "$HARNESS/kconfig/guest.config" "$HARNESS/kconfig/mm.config" \
-		"$HARNESS/kconfig/arch/$ARCH.config" "$HARNESS/kconfig/configs/$CONFIG.config"
 }
 
 # gcc 8 and later build v7.3; an older one fails late and obscurely.
 check_compiler() {
 	local have want
-	command -v gcc >/dev/null || die2 "there is no gcc: run ./build.sh deps"
-	have=$(gcc -dumpfullversion)
+	command -v "${CROSS}gcc" >/dev/null ||
+		die2 "there is no ${CROSS}gcc: run ./build.sh${CROSS:+ --arch $ARCH} deps"
+	have=$("${CROSS}gcc" -dumpfullversion)
 	want=$("$SRC/scripts/min-tool-version.sh" gcc)
 	[ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
 		die2 "gcc $have is too old for this kernel, it needs $want: install a newer gcc"
 }
 
+# Before the series has its module something else has to want mmu notifiers.
+options() {
+	if [ -e "$SRC/lib/test_mmu_notifier.c" ]; then
+		config_options "$CONFIG"
+	else
+		config_options "$CONFIG" "$HARNESS/kconfig/hmm.config" | grep -v '^CONFIG_TEST_MMU_NOTIFIER='
+	fi
+}
+
 configure() {
-	local line key lost=
-	fragments | xargs cat >"$OUT/fragments"
+	local lost
+	options >"$OUT/fragments"
 	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig || return 1
 	kmake olddefconfig || return 1
-	while read -r line; do
-		case $line in
-		CONFIG_*=n)
-			key=${line%=n}
-			! grep -q "^$key=" "$OUT/.config" || lost+=" $line"
-			;;
-		CONFIG_*) grep -qxF "$line" "$OUT/.config" || lost+=" $line" ;;
-		esac
-	done <"$OUT/fragments"
+	lost=$(lost_options "$OUT/fragments" "$OUT/.config")
 	[ -z "$lost" ] ||
 		die "options that did not survive olddefconfig:$lost. Give what they depend on in $HARNESS/kconfig"
 }
 
-kmake() { make -s -C "$SRC" O="$OUT" ARCH="$ARCH" "$@" 9>&-; }
+kmake() { make -s -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" "$@" 9>&-; }
 
 # make with its output in a log, and how far it is.
 build() {
@@ -61,7 +64,7 @@ build() {
 	logged "$log" kmake -j"$JOBS" prepare ||
 		die "the kernel's build could not be prepared (above): the log is ${log#"$TOP/"}"
 	total=$(objects_to_do)
-	make -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" bzImage modules >"$log" 2>&1 9>&- &
+	make -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" -j"$JOBS" "$TARGET" modules >"$log" 2>&1 9>&- &
 	pid=$!
 	# shellcheck disable=SC2064 # now, not then
 	trap "kill $pid 2>/dev/null; exit 130" INT TERM
@@ -86,7 +89,7 @@ build() {
 
 # What is left to do, from a dry run.
 objects_to_do() {
-	make -n -C "$SRC" O="$OUT" ARCH="$ARCH" bzImage modules 2>/dev/null 9>&- |
+	make -n -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" "$TARGET" modules 2>/dev/null 9>&- |
 		grep -cE "echo '  (CC|AS|LD|AR|HOSTCC|HOSTLD)" || true
 }
 
@@ -103,26 +106,49 @@ progress() { # LOG TOTAL START LAST
 	fi
 }
 
+# The module of ./build.sh bench, and what it is compared by besides.
+install_bench() { # IMAGE
+	logged "$BUILD/log/bench-module.log" kmake M="$BENCH/module" MO="$OUT/bench" modules ||
+		die "the module of the benchmark did not build: build/log/bench-module.log"
+	cp "$OUT/bench/mmu_notifier_bench.ko" "$OUT/vmlinux" "$OUT/mm/mmu_notifier.o" "$1/"
+}
+
+# The functions of what the series touches, for whoever reads reports of races.
+touched_symbols() {
+	local object
+	lgit diff --name-only base HEAD -- 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/' |
+		while read -r object; do
+			[ ! -e "$OUT/$object" ] || "${CROSS}nm" "$OUT/$object"
+		done | awk '$(NF - 1) ~ /^[tTwW]$/ { sub(/\..*/, "", $NF); print $NF }' | sort -u
+}
+
 # The kselftests of mm as a user installs them, and the modules.
 install_image() {
-	local image
+	local image targets=mm
+	local -a only=()
 	image=$(image_dir "$VARIANT")
 	rm -rf "$image"
 	mkdir -p "$image"
-	cp "$OUT/arch/x86/boot/bzImage" "$image/kernel"
+	cp "$OUT/$KERNEL" "$image/kernel"
+	touched_symbols >"$image/symbols"
 	# What the module of this image speaks, for programs of our own.
-	install -D -m 644 "$SRC/lib/test_mmu_notifier_uapi.h" "$image/include/lib/test_mmu_notifier_uapi.h"
+	[ ! -e "$SRC/lib/test_mmu_notifier_uapi.h" ] ||
+		install -D -m 644 "$SRC/lib/test_mmu_notifier_uapi.h" "$image/include/lib/test_mmu_notifier_uapi.h"
 	logged "$BUILD/log/modules.log" kmake INSTALL_MOD_PATH="$image" INSTALL_MOD_STRIP=1 modules_install ||
 		die "the modules could not be installed: build/log/modules.log"
+	[ "$CONFIG" != bench ] || install_bench "$image"
 	if [ "$VARIANT" = mutant ]; then
 		cp -r "$(image_dir series)/kselftest" "$image/"
 		printf '%s\n' "$BUILT" >"$image/built"
 		return
 	fi
-	logged "$BUILD/log/kselftest.log" kmake -j"$JOBS" TARGETS=mm SKIP_TARGETS= \
-		KSFT_INSTALL_PATH="$image/kselftest" FORCE_TARGETS=1 kselftest-install ||
+	[ "$CONFIG" != suites ] || targets="mm kvm"
+	# What a cross compiler has no libraries for stays away, ours does not.
+	is_native || only+=("TEST_GEN_FILES=$OUT/kselftest/mm/mmu_notifier" TEST_GEN_PROGS=)
+	logged "$BUILD/log/kselftest.log" kmake -j"$JOBS" TARGETS="$targets" SKIP_TARGETS= \
+		KSFT_INSTALL_PATH="$image/kselftest" FORCE_TARGETS=1 "${only[@]}" kselftest-install ||
 		die "the kselftests did not build: build/log/kselftest.log"
-	[ -x "$image/kselftest/mm/mmu_notifier" ] ||
+	[ -x "$image/kselftest/mm/mmu_notifier" ] || [ ! -e "$SRC/tools/testing/selftests/mm/mmu_notifier.c" ] ||
 		die "the kselftests built, but without mm/mmu_notifier: build/log/kselftest.log"
 	printf '%s\n' "$BUILT" >"$image/built"
 }
@@ -136,6 +162,11 @@ main() {
 			VARIANT=$2
 			shift
 			;;
+		--commit)
+			COMMIT=$(lgit rev-parse -q --verify "${2:-}^{commit}") || die2 "--commit needs a commit of linux/"
+			VARIANT=step
+			shift
+			;;
 		--mutant)
 			[ -r "${2:-}" ] || die2 "--mutant needs a patch"
 			VARIANT=mutant MUTANT=$2
@@ -147,17 +178,19 @@ main() {
 		shift
 	done
 	need_tree
+	arch_settings
 	OUT=$(out_dir)
 	case $VARIANT in
 	series) COMMIT=$(series_commit) ;;
 	base) COMMIT=$(commit_of_parts tests) ;;
+	step) ;;
 	mutant)
 		COMMIT=$(commit_with "$MUTANT")
 		[ -n "$COMMIT" ] || die "$MUTANT does not apply to linux/: bring it up to date"
 		;;
 	*) die2 "--variant $VARIANT: there is only: series base" ;;
 	esac
-	BUILT="$COMMIT $(fragments | xargs cat | sha1sum)"
+	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ config_options "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
 	if [ "$(cat "$(image_dir "$VARIANT")/built" 2>/dev/null)" = "$BUILT" ]; then
 		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
 		return

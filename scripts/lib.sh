@@ -4,7 +4,8 @@
 # shellcheck disable=SC2034 # read by the scripts that source this file
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-BUILD=$TOP/build
+# Workers beside the first have a folder of their own (scripts/jobs.sh).
+BUILD=${BUILD:-$TOP/build}
 LINUX_TREE=$TOP/linux
 HARNESS=$TOP/tools/testing/harness
 # The tree that kernels are built from: a git worktree of linux/, moved from
@@ -122,7 +123,8 @@ lgit() { git -C "$LINUX_TREE" "$@"; }
 # Moves build/src to a commit of linux/, touching only what differs.
 check_out_src() { # COMMIT
 	lgit worktree prune || return
-	if [ ! -e "$SRC/.git" ]; then
+	# Not one whose linux/ is gone, nor the tree around it.
+	if [ "$(git -C "$SRC" rev-parse --show-toplevel 2>/dev/null)" != "$(realpath -m "$SRC")" ]; then
 		rm -rf "$SRC"
 		lgit worktree add -q --detach "$SRC" "$1" || return
 	fi
@@ -147,6 +149,7 @@ logged() { # LOGFILE COMMAND...
 }
 
 out_dir() { printf '%s/kernel/%s-%s' "$BUILD" "$ARCH" "$CONFIG"; }
+userland_dir() { printf '%s/userland/%s' "$BUILD" "$ARCH"; }
 image_dir() { printf '%s/image/%s-%s-%s' "$BUILD" "$ARCH" "$CONFIG" "$1"; }
 
 # The patches in their order.

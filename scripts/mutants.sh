@@ -3,18 +3,24 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/series.sh
+. "$TOP/scripts/series.sh"
+# shellcheck source=scripts/jobs.sh
+. "$TOP/scripts/jobs.sh"
 
 MUTANTS=$TOP/tools/testing/mutants
 
 usage() {
 	cat <<EOF
-usage: ./build.sh mutants [NAME...]
+usage: ./build.sh mutants [OPTION...] [NAME...]
 
 Applies each patch of tools/testing/mutants (or those named) alone on the
-series, builds it incrementally, and runs what its lines "Tests:" and "Options:"
-name (of ./build.sh run). The mutant is caught when the guest says that a test
-failed or the console is not what it should be; one that survives is a test that
+series, builds it incrementally in the configuration of its line "Config:", and
+runs what its lines "Tests:" and "Options:" (of ./build.sh run) name. The mutant is caught when the guest says that a test
+failed or the console is not what it should be, or, with a line "Hangs:", hangs; one that survives is a test that
 is missing. Exit 0 when all were caught.
+
+$(jobs_usage)
 
 $(list_mutants | sed 's/^/  /')
 EOF
@@ -29,52 +35,76 @@ list_mutants() {
 
 field() { sed -n "s/^$1: //p" "$2"; }
 
-# A guest that did not come as far as a test has caught nothing.
-caught() { # DIR
-	[ "$(cat "$1/verdict" 2>/dev/null)" = FAIL ] &&
-		grep -qE '^(failed:|the console is not clean|the console (does not show|shows)|the guest hung)' "$1/why" &&
+# A guest that did not come as far as a test has caught nothing; one that hangs
+# has only where that is what the mutant is said to do; and what the console does
+# not show says something only when all tests of the plan were run.
+caught() { # DIR HANGS TESTS
+	local reasons='failed:|the console is not clean|the console shows'
+	[ -z "$2" ] || reasons+='|the guest hung'
+	[ -n "$3" ] || reasons+='|the console does not show'
+	[ "$(cat "$1/verdict" 2>/dev/null)" = FAIL ] && grep -qE "^($reasons)" "$1/why" &&
 		grep -qaE 'RUN  |^(not )?ok ' "$1/results"
 }
 
-mutant() { # NAME
-	local patch=$MUTANTS/$1.patch log=$BUILD/log/mutant-$1.log start=$SECONDS
+# Writes the verdict and the line of it where scripts/worker.sh wants them.
+one() { # NAME
+	local patch=$MUTANTS/$1.patch start=$SECONDS guest=$BUILD/run/mutant-$1 config limit
 	local -a tests
+	config=$(field Config "$patch")
+	[ -z "$config" ] || set_option config "$config"
+	# KCSAN takes its time.
+	[ "$config" = kcsan ] && limit=60 || limit=16
 	read -ra tests <<<"$(field Tests "$patch")"
-	if ! "$TOP/scripts/kernel.sh" --mutant "$patch" >"$log" 2>&1; then
-		tail -n 5 "$log"
-		say "${RED}not ok${OFF} mutant $1: it could not be built: ${log#"$TOP/"}"
-		return 1
-	fi
+	# shellcheck disable=SC2153 # from scripts/worker.sh
+	printf '%s' "not ok mutant $1: it could not be built: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
+	rm -rf "$guest"
+	# Its kselftests are those of every mutant.
+	"$TOP/scripts/kernel.sh"
+	"$TOP/scripts/kernel.sh" --mutant "$patch"
 	# shellcheck disable=SC2046 # a list of words
-	"$TOP/scripts/run.sh" --variant mutant --limit 16 --name "mutant-$1" $(field Options "$patch") \
-		-- "${tests[@]}" >>"$log" 2>&1 || true
-	if caught "$BUILD/run/mutant-$1"; then
-		say "${GREEN}ok${OFF} mutant $1: caught, $(head -n 1 "$BUILD/run/mutant-$1/why"), $(elapsed "$start")"
+	"$TOP/scripts/run.sh" --variant mutant --limit "$limit" --name "mutant-$1" $(field Options "$patch") \
+		-- "${tests[@]}" || true
+	if caught "$guest" "$(field Hangs "$patch")" "${tests[*]}"; then
+		echo PASS >"$RESULT/verdict"
+		printf '%s' "ok mutant $1: caught, $(head -n 1 "$guest/why"), $(elapsed "$start")" >"$RESULT/line"
 	else
-		say "${RED}not ok${OFF} mutant $1: it survived: ${log#"$TOP/"}"
-		return 1
+		printf '%s' "not ok mutant $1: it survived: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
 	fi
 }
 
+parse() {
+	NAMES=()
+	while [ $# -gt 0 ]; do
+		jobs_option "$@"
+		if [ "$SHIFT" -gt 0 ]; then
+			shift "$SHIFT"
+			continue
+		fi
+		case $1 in
+		-h | --help) usage; exit ;;
+		-*) die2 "mutants takes no '$1'; see ./build.sh mutants --help" ;;
+		*) [ -e "$MUTANTS/$1.patch" ] || die2 "there is no mutant $1; see ./build.sh mutants --help" ;;
+		esac
+		NAMES+=("$1")
+		shift
+	done
+	[ "${#NAMES[@]}" -gt 0 ] || mapfile -t NAMES < <(list_mutants | cut -d' ' -f1)
+}
+
 main() {
-	local name passed=0 failed=0
-	case ${1:-} in -h | --help) usage; return ;; -*) die2 "mutants takes no '$1'; see ./build.sh mutants --help" ;; esac
-	need_tree
-	# Its kselftests are those of every mutant.
-	"$TOP/scripts/kernel.sh"
-	if [ $# -eq 0 ]; then
-		# shellcheck disable=SC2046 # a list of names
-		set -- $(list_mutants | cut -d' ' -f1)
+	local name passed=0 failed=0 start=$SECONDS
+	if [ "${1:-}" = --one ]; then
+		one "$2"
+		return
 	fi
-	for name in "$@"; do
-		[ -e "$MUTANTS/$name.patch" ] || die2 "there is no mutant $name; see ./build.sh mutants --help"
+	parse "$@"
+	need_tree
+	step "mutants: ${#NAMES[@]} of them"
+	run_jobs mutants "${NAMES[@]}"
+	for name in "${NAMES[@]}"; do
+		if job_passed mutants "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 	done
-	step "mutants: $# of them"
-	for name in "$@"; do
-		if mutant "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-	done
-	printf '%s %s 0\n' "$passed" "$failed" >"$BUILD/mutants.totals"
-	say "mutants: $passed caught, $failed not"
+	say "mutants: $passed caught, $failed not, $(elapsed "$start")"
 	[ "$failed" -eq 0 ]
 }
 

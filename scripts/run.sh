@@ -5,6 +5,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=scripts/initramfs.sh
 . "$TOP/scripts/initramfs.sh"
+# shellcheck source=scripts/arch.sh
+. "$TOP/scripts/arch.sh"
 # shellcheck source=scripts/qemu.sh
 . "$TOP/scripts/qemu.sh"
 # shellcheck source=scripts/verdict.sh
@@ -16,6 +18,7 @@ NAME=
 APPEND=
 LIMIT=150
 FAILURES=
+SKIPS=
 SPLATS=
 SPLAT=
 MODE=tests
@@ -33,10 +36,15 @@ name, or "fixture." for all of a fixture) only those.
   --limit S      seconds before the guest counts as hung (default $LIMIT, with
                  KVM; $(time_scale tcg) times that without)
   --plan P       what the guest does: kselftest, misuse (the tests that make the
-                 kernel warn), starve (see ./build.sh starvation), or one of the runner's own tests: warn, oops,
-                 hang, short, skip, silent
+                 kernel warn), boot, what ./build.sh starvation and bench do
+                 there (starve, bench), or one of the runner's own tests: warn,
+                 oops, hang, short, skip, silent
+  --cpus N       1 or 2 (default $GUEST_CPUS)
+  --memory N     MiB (default $GUEST_MEMORY)
+  --icount       emulate one CPU, whose clock counts instructions as nanoseconds
   --name N       name of the run's folder in build/run
   --failures F   pass when exactly the tests named in the file F fail
+  --skips F      pass when exactly the tests named in the file F are skipped
   --splats F     pass when the console shows each expression of the file F,
                  and nothing else that is bad
   --splat T      the test splat.T.call, and of the console what
@@ -89,6 +97,8 @@ write_plan() {
 	done
 	case $PLAN in
 	misuse) printf 'PLAN=script\nARGUMENTS="misuse%s"\n' "$list" ;;
+	suite) printf 'PLAN=suite\nARGUMENTS="%s"\n' "$*" ;;
+	bench) printf 'PLAN=bench\nARGUMENTS="%s"\n' "$*" ;;
 	kselftest)
 		if [ -n "$list" ]; then
 			printf 'PLAN=script\nARGUMENTS="smoke%s"\n' "$list"
@@ -106,7 +116,8 @@ parse() {
 		-h | --help) usage; exit ;;
 		--shell) MODE=shell PLAN=shell ;;
 		--gdb) MODE=gdb ;;
-		--variant | --append | --limit | --plan | --name | --failures | --splats | --splat)
+		--icount) ACCEL=icount GUEST_CPUS=1 ;;
+		--variant | --append | --limit | --plan | --name | --failures | --skips | --splats | --splat | --cpus | --memory)
 			[ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"
 			case $1 in
 			--variant) VARIANT=$2 ;;
@@ -116,6 +127,13 @@ parse() {
 				LIMIT=$2
 				;;
 			--plan) PLAN=$2 ;;
+			--memory)
+				[[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "--memory $2: not a number of MiB"
+				GUEST_MEMORY=$2
+				;;
+			--cpus)
+				case $2 in 1 | 2) GUEST_CPUS=$2 ;; *) die2 "--cpus $2: there is only: 1 2" ;; esac
+				;;
 			--name)
 				[[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die2 "--name $2: letters, digits, dots and dashes only"
 				NAME=$2
@@ -124,10 +142,9 @@ parse() {
 				grep -q "^$2 " "$HARNESS/expect/splats" || die2 "--splat $2: there is no such test"
 				SPLAT=$2 PLAN=misuse
 				;;
-			--failures | --splats)
+			--failures | --skips | --splats)
 				[ -r "$2" ] || die2 "$1 $2: no such file"
-				[ "$1" = --splats ] || FAILURES=$2
-				[ "$1" = --failures ] || SPLATS=$2
+				case $1 in --failures) FAILURES=$2 ;; --skips) SKIPS=$2 ;; --splats) SPLATS=$2 ;; esac
 				;;
 			esac
 			shift
@@ -143,7 +160,9 @@ main() {
 	TESTS=() QEMU_STATUS=
 	parse "$@"
 	local image accel start=$SECONDS limit
-	command -v qemu-system-x86_64 >/dev/null || die2 "there is no qemu-system-x86_64: run ./build.sh deps"
+	arch_settings
+	command -v "${QEMU_SYSTEM[0]}" >/dev/null ||
+		die2 "there is no ${QEMU_SYSTEM[0]}: run ./build.sh --arch $ARCH deps"
 	image=$(image_dir "$VARIANT")
 	[ -e "$image/built" ] || die2 "there is no $VARIANT kernel for $ARCH $CONFIG: run ./build.sh kernel --variant $VARIANT"
 	DIR=$BUILD/run/${NAME:-$VARIANT}

@@ -45,7 +45,9 @@ series_commit() {
 	local commit
 	[ -z "$(lgit ls-files --others --exclude-standard)" ] ||
 		warn "linux/ has files that git does not know: git add them, or they are not built"
-	commit=$(lgit -c user.name=x -c user.email=x@localhost stash create)
+	# Another job may hold the index for a moment.
+	commit=$(flock "$LINUX_TREE/.git/stash.lock" git -C "$LINUX_TREE" -c user.name=x -c user.email=x@localhost stash create) ||
+		die "what is not committed in linux/ could not be read (above)"
 	printf '%s\n' "${commit:-$(lgit rev-parse HEAD)}"
 }
 

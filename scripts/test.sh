@@ -12,64 +12,28 @@ BIG=srcutree.convert_to_big=1
 
 usage() {
 	cat <<EOF
-usage: ./build.sh test [--base]
+usage: ./build.sh test [check] [model] [guests]
+
+Everything that CI runs, or these parts of it:
 
   check        ./build.sh check
   model        ./build.sh model
-  series       the patched kernel passes its kselftests, and with the large SRCU
+  guests       as many at a time as there are jobs:
+    series     the patched kernel passes its kselftests, and with the large SRCU
                those of teardown; the tests of misuse make it warn as expected
-  splats       what a driver must not do makes it report exactly that, in a guest
+    splats     what a driver must not do makes it report exactly that, in a guest
                for each case
-  base         the base kernel with the part "tests" alone fails exactly the
+    base       the base kernel with the part "tests" alone fails exactly the
                tests named in tools/testing/harness/expect
-  runner       guests that warn, oops, hang, skip or say nothing are seen as
+    runner     guests that warn, oops, hang, skip or say nothing are seen as
                what they are
 
---base runs the part "base" alone. The last line is
-"N passed, N failed, N skipped"; the exit is 0 only when nothing failed, was
-skipped, or did not run.
+The last line is "N passed, N failed, N skipped"; the exit is 0 only when nothing
+failed, was skipped, or did not run.
 EOF
 }
 
 add() { PASSED=$((PASSED + $1)); FAILED=$((FAILED + $2)); SKIPPED=$((SKIPPED + $3)); }
-
-# A guest counts with its tests. One that fails for another reason, or gives no
-# totals at all, is a failure more.
-guest() { # NAME ARGUMENT...
-	local name=$1 passed=0 failed=0 skipped=0
-	shift
-	rm -rf "$BUILD/run/$name"
-	if "$TOP/scripts/run.sh" --name "$name" "$@"; then
-		read -r passed failed skipped <"$BUILD/run/$name/totals"
-		# Those that fail as they should have passed.
-		add $((passed + failed)) 0 "$skipped"
-	else
-		read -r passed failed skipped 2>/dev/null <"$BUILD/run/$name/totals" || true
-		[ "$failed" -gt 0 ] || failed=1
-		add "$passed" "$failed" "$skipped"
-	fi
-}
-
-# The runner must call this guest a failure, and for this reason.
-must_fail() { # PLAN REASON
-	local dir=$BUILD/run/runner-$1
-	rm -rf "$dir"
-	if "$TOP/scripts/run.sh" --name "runner-$1" --plan "$1" --limit 8 >"$BUILD/log/runner-$1.log" 2>&1; then
-		say "${RED}not ok${OFF} runner.$1: the guest was taken for good"
-		add 0 1 0
-	elif ! grep -qE "$2" "$dir/why" 2>/dev/null; then
-		say "${RED}not ok${OFF} runner.$1: failed, but not because of: $2"
-		tail -n 5 "$BUILD/log/runner-$1.log"
-		add 0 1 0
-	else
-		say "${GREEN}ok${OFF} runner.$1: $(grep -E -m 1 "$2" "$dir/why")"
-		add 1 0 0
-	fi
-}
-
-job() { # COMMAND...
-	"$@" || { add 0 1 0; return 1; }
-}
 
 # A command that leaves its totals behind.
 part() { # COMMAND
@@ -83,66 +47,111 @@ part() { # COMMAND
 	fi
 }
 
-part_series() {
-	job "$TOP/scripts/kernel.sh" || return 0
-	guest series
-	# What ends in an SRCU callback: the rest does not depend on its kind.
-	guest series-big --append "$BIG" -- teardown. lifetime. putting. synchronize
-	guest series-misuse --plan misuse --splats "$EXPECT/misuse.splats"
-}
+splats() { grep -oE '^[a-z_]+' "$EXPECT/splats"; }
 
-# Two guests at a time; a splat counts as one test.
-part_splats() {
-	local splat splats
-	splats=$(grep -oE '^[a-z_]+' "$EXPECT/splats")
-	step "splats: $(wc -w <<<"$splats") guests"
-	rm -rf "$BUILD"/run/splat-*
-	parallel --will-cite -j "$JOBS" \
-		"$TOP/scripts/run.sh --name splat-{} --splat {} --limit 16 >$BUILD/log/splat-{}.log 2>&1" <<<"$splats" || true
-	for splat in $splats; do
-		if [ "$(cat "$BUILD/run/splat-$splat/verdict" 2>/dev/null)" = PASS ]; then
-			add 1 0 0
-		else
-			say "${RED}not ok${OFF} splat $splat: $(head -n 1 "$BUILD/run/splat-$splat/why" 2>/dev/null || tail -n 1 "$BUILD/log/splat-$splat.log")"
-			add 0 1 0
-		fi
+# The guests of both kernels, the longest first: a name, and options of run.sh.
+guests() {
+	local splat
+	cat <<EOF
+series --limit 500
+base --limit 500 --variant base --failures $EXPECT/base.failures
+series-big --limit 300 --append $BIG -- teardown. lifetime. putting. synchronize
+base-big --limit 500 --variant base --append $BIG --failures $EXPECT/base-big.failures
+series-misuse --plan misuse --splats $EXPECT/misuse.splats
+base-misuse --variant base --plan misuse --failures $EXPECT/base-misuse.failures --splats $EXPECT/base-misuse.splats
+EOF
+	for splat in $(splats); do
+		echo "splat-$splat --splat $splat --limit 40"
+	done
+	for splat in $(runners); do
+		echo "runner-$splat --plan $splat --limit 20"
 	done
 }
 
-part_base() {
-	job "$TOP/scripts/kernel.sh" --variant base || return 0
-	guest base --variant base --failures "$EXPECT/base.failures"
-	guest base-big --variant base --append "$BIG" --failures "$EXPECT/base-big.failures"
-	guest base-misuse --variant base --plan misuse \
-		--failures "$EXPECT/base-misuse.failures" --splats "$EXPECT/base-misuse.splats"
+# Guests that must be called a failure, and for which reason.
+RUNNERS='warn	console is not clean: .*WARNING
+oops	console is not clean: .*BUG: 
+hang	the guest hung
+short	plan not kept: 2 planned, 1 seen
+skip	skipped: all is well
+silent	no test ran'
+
+runners() { cut -f 1 <<<"$RUNNERS"; }
+
+# Runs what guests() names, and says of each how it ended.
+run_guests() {
+	local name options
+	guests | while read -r name options; do
+		rm -rf "$BUILD/run/$name"
+		echo "$TOP/scripts/run.sh --name $name $options >$BUILD/log/guest-$name.log 2>&1; grep -hE '^(PASS|FAIL|  )' $BUILD/log/guest-$name.log"
+	done | parallel --will-cite -j "$JOBS" 9>&- || true
 }
 
-part_runner() {
-	step "runner: guests that must fail"
-	must_fail warn 'console is not clean: .*WARNING'
-	must_fail oops 'console is not clean: .*BUG: '
-	must_fail hang 'the guest hung'
-	must_fail short 'plan not kept: 2 planned, 1 seen'
-	must_fail skip 'skipped: all is well'
-	must_fail silent 'no test ran'
+# A guest counts with its tests. One that fails for another reason, or gives no
+# totals at all, is a failure more.
+count_guest() { # NAME
+	local passed=0 failed=0 skipped=0
+	read -r passed failed skipped 2>/dev/null <"$BUILD/run/$1/totals" || true
+	if [ "$(cat "$BUILD/run/$1/verdict" 2>/dev/null)" = PASS ]; then
+		# Those that fail as they should have passed.
+		add $((passed + failed)) 0 "$skipped"
+	else
+		say "${RED}not ok${OFF} guest $1: build/log/guest-$1.log"
+		[ "$failed" -gt 0 ] || failed=1
+		add "$passed" "$failed" "$skipped"
+	fi
+}
+
+count_runner() { # NAME REASON
+	local dir=$BUILD/run/runner-$1
+	if [ "$(cat "$dir/verdict" 2>/dev/null)" = FAIL ] && grep -qE "$2" "$dir/why"; then
+		say "${GREEN}ok${OFF} runner.$1: $(grep -E -m 1 "$2" "$dir/why")"
+		add 1 0 0
+	else
+		say "${RED}not ok${OFF} runner.$1: taken for good, or not called a failure because of: $2"
+		add 0 1 0
+	fi
+}
+
+part_guests() {
+	local name reason variant
+	for variant in base series; do
+		"$TOP/scripts/kernel.sh" --variant "$variant" || { add 0 1 0; return 0; }
+	done
+	step "guests: $(guests | wc -l), $JOBS at a time; those named runner must fail"
+	run_guests
+	for name in series series-big series-misuse base base-big base-misuse; do
+		count_guest "$name"
+	done
+	for name in $(splats); do
+		if [ "$(cat "$BUILD/run/splat-$name/verdict" 2>/dev/null)" = PASS ]; then
+			add 1 0 0
+		else
+			say "${RED}not ok${OFF} splat $name: $(head -n 1 "$BUILD/run/splat-$name/why" 2>/dev/null || tail -n 1 "$BUILD/log/guest-splat-$name.log")"
+			add 0 1 0
+		fi
+	done
+	while IFS=$'\t' read -r name reason; do
+		count_runner "$name" "$reason"
+	done <<<"$RUNNERS"
 }
 
 main() {
-	local start=$SECONDS base=
-	case ${1:-} in -h | --help) usage; return ;; --base) base=1 ;; '') ;; *) die2 "test takes no '$1'" ;; esac
+	local start=$SECONDS part
+	case ${1:-} in -h | --help) usage; return ;; esac
+	for part in "$@"; do
+		case $part in check | model | guests) ;; *) die2 "test takes no '$part'; see ./build.sh test --help" ;; esac
+	done
+	[ $# -gt 0 ] || set -- check model guests
 	"$TOP/scripts/deps.sh"
 	"$TOP/scripts/fetch.sh"
 	"$TOP/scripts/tree.sh"
-	if [ -n "$base" ]; then
-		part_base
-	else
-		part check
-		part model
-		part_series
-		part_splats
-		part_base
-		part_runner
-	fi
+	for part in "$@"; do
+		case $part in
+		guests) part_guests ;;
+		*) part "$part" ;;
+		esac
+	done
 	say "test: $(elapsed "$start")"
 	say "$PASSED passed, $FAILED failed, $SKIPPED skipped"
 	[ "$FAILED" -eq 0 ] && [ "$SKIPPED" -eq 0 ] && [ "$PASSED" -gt 0 ]

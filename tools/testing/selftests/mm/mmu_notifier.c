@@ -2087,6 +2087,85 @@ TEST_F(tracked, wait)
 	EXPECT_EQ(1, is_valid(self->fd, call.id));
 }
 
+/* All that wait for a range go on when it has ended, and not with another one. */
+TEST_F(tracked, many_waiters)
+{
+	const unsigned int kinds[] = { TMN_LIST, TMN_INTERVAL, TMN_LIST, TMN_INTERVAL_TWO_PASS };
+	struct call calls[ARRAY_SIZE(kinds)] = { };
+	pthread_t waiters[ARRAY_SIZE(kinds)];
+	struct held held;
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(kinds); i++) {
+		calls[i].fd = self->fd;
+		if (kinds[i] == TMN_LIST) {
+			calls[i].func = wait_valid;
+			calls[i].id = tracker(self->fd, self->map, 3 * self->page);
+		} else {
+			calls[i].func = read_begin_call;
+			calls[i].id = tmn_register(self->fd, kinds[i], 0, 0, self->map,
+						   3 * self->page);
+		}
+		ASSERT_GT(calls[i].id, 0);
+	}
+	hold(_metadata, &held, self->fd, self->id, self->map + self->page, self->page);
+	for (i = 0; i < (int)ARRAY_SIZE(kinds); i++) {
+		ASSERT_EQ(0, pthread_create(&waiters[i], NULL, call_thread, &calls[i]));
+		EXPECT_TRUE(still_waiting(&calls[i]));
+	}
+	/* It wakes them, and is not what they wait for. */
+	EXPECT_EQ(0, touch(self->map + 3 * self->page, self->page));
+	usleep(300000);
+	for (i = 0; i < (int)ARRAY_SIZE(kinds); i++) {
+		EXPECT_FALSE(atomic_load(&calls[i].done)) {
+			TH_LOG("waiter %d", i);
+		}
+	}
+	unhold(_metadata, &held);
+	for (i = 0; i < (int)ARRAY_SIZE(kinds); i++) {
+		ASSERT_EQ(0, pthread_join(waiters[i], NULL));
+		EXPECT_EQ(0, calls[i].ret);
+	}
+}
+
+/* Exit is an invalidation of everything, for who asks from outside as well. */
+TEST_F(tracked, exit)
+{
+	struct call call = { .fd = self->fd, .func = wait_valid };
+	int ids[2], id[2], status;
+	pthread_t waiter;
+	pid_t child;
+
+	ASSERT_EQ(0, pipe(ids));
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		char *map = map_anon(self->page);
+
+		id[0] = tracker(self->fd, map, self->page);
+		id[1] = tmn_register(self->fd, TMN_INTERVAL, 0, 0, map, self->page);
+		if (id[0] < 0 || id[1] < 0 || tmn_gate(self->fd, id[1], TMN_GATE_START) ||
+		    write(ids[1], id, sizeof(id)) != sizeof(id))
+			_exit(1);
+		_exit(0);
+	}
+	close(ids[1]);
+	ASSERT_EQ((int)sizeof(id), read(ids[0], id, sizeof(id)));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, id[1]));
+	EXPECT_EQ(0, is_valid(self->fd, id[0]));
+	call.id = id[0];
+	ASSERT_EQ(0, pthread_create(&waiter, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	ASSERT_EQ(0, tmn_gate(self->fd, id[1], 0));
+	ASSERT_EQ(0, pthread_join(waiter, NULL));
+	EXPECT_EQ(0, call.ret);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(1, is_valid(self->fd, id[0]));
+	EXPECT_EQ(1, tmn_stats(self->fd, id[0]).releases);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, id[1]));
+}
+
 /* Valid is what is not between start and end: not in start, but in end. */
 TEST_F(tracked, in_callbacks)
 {
@@ -3669,6 +3748,20 @@ struct wanted {
 
 #define VICTIM_PAGES	64
 
+/* Leaves a thread in the middle of mapping a page. */
+static int victim_faults(int fd, int id, char *addr)
+{
+	static struct mapper mapper;
+	pthread_t thread;
+
+	mapper.fd = fd;
+	mapper.id = id;
+	mapper.addr = addr;
+	return tmn_gate(fd, id, TMN_GATE_MAP) ||
+	       pthread_create(&thread, NULL, map_thread, &mapper) ||
+	       tmn_at_gate(fd, id);
+}
+
 /* Never returns. The notifiers get the ids 1, 2, 3... in their order. */
 static void victim(int fd, const struct wanted *wanted, int n, size_t page)
 {
@@ -3680,10 +3773,14 @@ static void victim(int fd, const struct wanted *wanted, int n, size_t page)
 		bool list = wanted[i].kind < TMN_INTERVAL;
 		size_t from = wanted[i].first_page * page;
 
+		bool mirror = wanted[i].flags & TMN_F_MIRROR;
+
 		if (tmn_register(fd, wanted[i].kind, wanted[i].ops, wanted[i].flags,
-				 list ? NULL : map + from,
-				 list ? 0 : VICTIM_PAGES * page - from) != i + 1)
+				 list && !mirror ? NULL : map + from,
+				 list && !mirror ? 0 : VICTIM_PAGES * page - from) != i + 1)
 			_exit(1);
+		if (mirror && victim_faults(fd, i + 1, map + from))
+			_exit(2);
 	}
 	pthread_create(&thread, NULL, hold_thread, &fd);
 	while (1)
@@ -3752,6 +3849,33 @@ TEST_F(nonblock, success)
 	EXPECT_EQ(tmn_stats(self->fd, 3).starts, tmn_stats(self->fd, 3).finishes);
 	let_go(_metadata, &self->reaping);
 	expect_balanced(_metadata, self->fd, 1);
+}
+
+/*
+ * The device is in the middle of a fault, and whoever invalidates cannot wait
+ * for it. Only list notifiers are there: that the range is over is for them alone.
+ */
+TEST_F(nonblock, two_sided_fault)
+{
+	const struct wanted wanted[] = {
+		{ TMN_LIST, TMN_OP_ALL, 0 },
+		{ TMN_LIST, TMN_OP_ALL, TMN_F_TRACK | TMN_F_MIRROR },
+		{ TMN_LIST, TMN_OP_ALL, 0 },
+	};
+	struct reaping *r = &self->reaping;
+	int i;
+
+	EXPECT_EQ(-EAGAIN, reap(_metadata, r, wanted, ARRAY_SIZE(wanted)));
+	EXPECT_GT(tmn_stats(self->fd, 2).failed, 0);
+	EXPECT_GT(count_nonblock(self->fd, 3), 0);
+	EXPECT_EQ(1, is_valid(self->fd, 2));
+	EXPECT_EQ(0, wait_valid(self->fd, 2));
+	for (i = 1; i <= (int)ARRAY_SIZE(wanted); i++)
+		expect_balanced(_metadata, self->fd, i);
+	ASSERT_EQ(0, tmn_gate(self->fd, 2, 0));
+	let_go(_metadata, r);
+	for (i = 1; i <= (int)ARRAY_SIZE(wanted); i++)
+		expect_balanced(_metadata, self->fd, i);
 }
 
 /* Whoever got a start gets its end, although the range failed later. */

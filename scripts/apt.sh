@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# Debian's archive with a source list and state of our own: apt's own
+# configuration is not touched, the mirror is taken from it. Sourced, never run.
+
+# The mirror of the suites that apt already uses for Debian's main archive.
+mirror() {
+	# shellcheck disable=SC2016 # apt's format, not ours
+	apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
+		awk '$2 == "Debian" && $1 !~ /security/ { print $1; exit }'
+}
+
+apt_prepare() { # DIR SUITE
+	local site
+	site=$(mirror)
+	[ -n "$site" ] || die2 "apt knows no Debian mirror: run apt-get update once, or see --linux in ./build.sh --help"
+	rm -rf "$1"
+	mkdir -p "$1"/{state/lists/partial,cache/archives/partial}
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $2 main" >"$1/sources.list"
+}
+
+apt_in() { # DIR STATUS TOOL ARGUMENT...
+	local dir=$1 status=$2 tool=$3
+	shift 3
+	"$tool" -o Dir::Etc::SourceList="$dir/sources.list" \
+		-o Dir::Etc::SourceParts=/dev/null \
+		-o Dir::State="$dir/state" \
+		-o Dir::State::status="$status" \
+		-o Dir::Cache="$dir/cache" \
+		-o APT::Sandbox::User=root "$@"
+}

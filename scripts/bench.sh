@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# What the series costs and gives, against the base in the same run.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+CONFIG=bench
+BENCH=$TOP/tools/testing/bench
+OUT=$BUILD/bench
+SAVED=$TOP/Documentation/series/bench
+OLD=base
+NEW=series
+WITH=
+CLOCKS=
+SAVE=
+
+usage() {
+	cat <<EOF
+usage: ./build.sh bench [--save | --with PATCH] [count|wall|atomics|size...]
+
+Builds base and series without debugging from one configuration and measures
+both, for as many notifiers as tools/testing/bench/guest/bench.c says:
+
+  count    instructions of system calls, with QEMU's instruction clock: the same
+           on every machine
+  wall     throughput, and the waits of readers and removers, on 2 CPUs; only
+           the ratio means something
+  atomics  atomics and full barriers, which a count of instructions does not
+           price: a debugger follows one madvise(2) of each kind
+  size     stack use, and the size of the code
+
+Prints tables in Markdown and draws them; all of it is in build/bench. --save
+puts tables, plots and their numbers into Documentation/series/bench. --with
+compares the series with the series and one more patch, an experiment, instead.
+EOF
+}
+
+# What is measured twice was to warm up.
+measured() {
+	sed -n 's/^# \([a-z_]* [a-z0-9_]* [0-9]* [0-9]*\)$/\1/p' "$1" | tac | awk '!seen[$1, $2, $3]++' | tac
+}
+
+finished() { # VARIANT MODE
+	grep -qx '# done' "$BUILD/run/bench-$1-$2/results" || die "the guest did not measure all: build/run/bench-$1-$2"
+}
+
+guest() { # VARIANT MODE [OPTION...]
+	local name=bench-$1-$2 log=$BUILD/log/bench-$1-$2.log
+	"$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan bench --append quiet "${@:3}" -- "$2" >"$log" 2>&1 ||
+		{ tail -n 5 "$log" >&2; die "the guest failed: ${log#"$TOP/"}"; }
+	finished "$1" "$2"
+	measured "$BUILD/run/$name/results" >"$OUT/$1.$2"
+}
+
+do_count() { guest "$1" count --icount; }
+do_wall() { guest "$1" wall; }
+
+# One CPU, and yet the instructions that two would need.
+do_atomics() { # VARIANT
+	local image name=bench-$1-atomics pid
+	image=$(image_dir "$1")
+	ACCEL=tcg "$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan bench --cpus 1 --gdb \
+		--append "quiet nokaslr noreplace-smp" -- atomics >"$BUILD/log/$name.log" 2>&1 &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null && ! ss -Hltn 'sport = :1234' | grep -q .; do
+		sleep 0.5
+	done
+	timeout 300 gdb -batch -nx -ex 'set args localhost:1234' -x "$BENCH/atomics.py" "$image/vmlinux" \
+		>"$OUT/$1.gdb" 2>&1 || { tail -n 5 "$OUT/$1.gdb" >&2; kill "$pid"; die "gdb failed: ${OUT#"$TOP/"}/$1.gdb"; }
+	timeout 300 tail --pid="$pid" -f /dev/null || kill "$pid"
+	wait "$pid" || die "the guest failed: build/log/$name.log"
+	finished "$1" atomics
+	sed -n 's/^atomics //p' "$OUT/$1.gdb" >"$OUT/$1.atomics"
+}
+
+# Functions with their stack, and the sizes of the object.
+do_size() { # VARIANT
+	local image
+	image=$(image_dir "$1")
+	# Without the names that several functions have.
+	objdump -d "$image/vmlinux" | perl "$LINUX_TREE/scripts/checkstack.pl" x86_64 0 |
+		sed -n 's/^0x[0-9a-f]* \([^ ]*\) \[vmlinux\]:[ \t]*\([0-9]*\)$/\1 \2/p' | sort -u |
+		awk '{ n[$1]++; line[$1] = $0 } END { for (i in n) if (n[i] == 1) print line[i] }' | sort >"$OUT/$1.size"
+}
+
+# The measured lines of both, as "WHAT STATE NUMBER BASE SERIES", in their order.
+both() { # KIND
+	awk 'NR == FNR { base[$1 " " $2 " " $3] = $4; next }
+		{ key = $1 " " $2 " " $3; print key, (key in base ? base[key] : "-"), $4 }' \
+		"$OUT/$OLD.$1" "$OUT/$NEW.$1"
+}
+
+table_count() {
+	printf '| instructions (teardown: ns, of which the waiting is not instructions) | state | | %s | %s | difference |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
+	both count | awk '{ printf "| %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5,
+		$4 == "-" ? "" : sprintf("%+d", $5 - $4) }'
+}
+
+table_wall() {
+	printf '| wall clock | state | | %s / %s |\n|---|---|---|---|\n' "$NEW" "$OLD"
+	awk 'NR == FNR { base[$1 " " $2] = $4; next }
+		{ printf "| %s | %s | %s | %.4g |\n", $1, $2, $1 == "throughput" ? $3 : "", base[$1 " " $2] ? $4 / base[$1 " " $2] : 0 }' \
+		"$OUT/$OLD.wall" "$OUT/$NEW.wall"
+}
+
+table_atomics() {
+	printf '| madvise(2) with | | instructions | atomics | full barriers |\n|---|---|---|---|---|\n'
+	awk 'NR == FNR { base[$1 " " $2] = $3 " " $4 " " $5; next }
+		{ split(base[$1 " " $2], b); printf "| %s | %s | %s → %s | %s → %s | %s → %s |\n",
+			$1, $2, b[1], $3, b[2], $4, b[3], $5 }' "$OUT/$OLD.atomics" "$OUT/$NEW.atomics"
+}
+
+table_size() {
+	printf '| stack of | %s | %s |\n|---|---|---|\n' "$OLD" "$NEW"
+	join "$OUT/$OLD.size" "$OUT/$NEW.size" | awk '$2 != $3 { printf "| %s | %s | %s |\n", $1, $2, $3 }'
+	printf '\n'
+	printf '    %s\n' "bloat-o-meter, mm/mmu_notifier.o:"
+	"$LINUX_TREE/scripts/bloat-o-meter" "$(image_dir "$OLD")/mmu_notifier.o" "$(image_dir "$NEW")/mmu_notifier.o" | sed 's/^/    /'
+	printf '    %s\n' "and of vmlinux:"
+	"$LINUX_TREE/scripts/bloat-o-meter" -t "$(image_dir "$OLD")/vmlinux" "$(image_dir "$NEW")/vmlinux" | tail -n 1 | sed 's/^/    /'
+}
+
+plot() {
+	local state
+	for state in list hit active; do
+		both count | awk -v s="$state" '$1 == "madvise" && $2 == s { print $3, $4, $5 }' >"$OUT/$state.dat"
+	done
+	awk 'NR == FNR { base[$1 " " $2] = $4; next } $1 != "throughput" { print "\"" $1 " " $2 "\"", base[$1 " " $2], $4 }' \
+		"$OUT/$OLD.wall" "$OUT/$NEW.wall" >"$OUT/waits.dat"
+	gnuplot -e "dir='$OUT'; old='$OLD'; new='$NEW'" "$BENCH/plot.gp"
+}
+
+main() {
+	local variant kind start=$SECONDS
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-h | --help) usage; return ;;
+		--save) SAVE=1 ;;
+		--with)
+			[ -r "${2:-}" ] || die2 "--with needs a patch"
+			WITH=$2 OLD=series NEW=mutant OUT=$BUILD/bench-with
+			shift
+			;;
+		count | wall | atomics | size) CLOCKS+=" $1" ;;
+		*) die2 "bench takes no '$1'; see ./build.sh bench --help" ;;
+		esac
+		shift
+	done
+	CLOCKS=${CLOCKS:-count wall atomics size}
+	[ "$ARCH" = x86_64 ] || die2 "bench is for x86_64 alone"
+	mkdir -p "$OUT" "$BUILD/log"
+	"$TOP/scripts/deps.sh" gdb gnuplot-nox iproute2
+	[ -z "$SAVE" ] || [ "$CLOCKS" = 'count wall atomics size' ] || die2 "--save is for all four of them"
+	[ -z "$SAVE" ] || [ -z "$WITH" ] || die2 "--save is for the series alone"
+	for variant in $OLD $NEW; do
+		if [ "$variant" = mutant ]; then
+			"$TOP/scripts/kernel.sh" --mutant "$WITH"
+		else
+			"$TOP/scripts/kernel.sh" --variant "$variant"
+		fi
+	done
+	for kind in $CLOCKS; do
+		for variant in $OLD $NEW; do
+			step "bench: $kind, $variant"
+			"do_$kind" "$variant"
+		done
+		"table_$kind" | tee "$OUT/$kind.md"
+	done
+	[ ! -s "$OUT/$NEW.count" ] || [ ! -s "$OUT/$NEW.wall" ] || plot
+	if [ -n "$SAVE" ]; then
+		mkdir -p "$SAVED"
+		cp "$OUT"/{count,wall,atomics,size}.md "$OUT"/*.dat "$OUT/bench.svg" "$SAVED/"
+	fi
+	say "bench: $(elapsed "$start"), all of it is in ${OUT#"$TOP/"}"
+}
+
+main "$@"

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Other people's tests on the base and on the series: none may do worse.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+CONFIG=suites
+OUT=$BUILD/suites
+
+usage() {
+	cat <<EOF
+usage: ./build.sh suites [GROUP...]
+
+Runs the commands of tools/testing/harness/suites (groups: $(groups | tr '\n' ' ')),
+other people's tests of what the series touches, on the base and on the series,
+and compares them test by test. A test that passes on the base and not on the
+series, or a warning that only the series gives, is a failure. Prints a table in
+Markdown; all that the tests said is in build/suites.
+EOF
+}
+
+groups() { sed -n 's/^\([a-z]*\) .*/\1/p' "$HARNESS/suites" | uniq; }
+
+commands() { sed -n "s/^$1 *[a-z]* *[0-9]* //p" "$HARNESS/suites"; }
+
+guest() { # VARIANT GROUP
+	local name=suites-$1-$2 log=$BUILD/log/suites-$1-$2.log
+	step "suites: $2 on $1"
+	rm -rf "$BUILD/run/$name"
+	# Some of them skip, or fail on the base; this is not where it is judged.
+	"$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan suite --memory 3072 --limit 1200 -- "$2" \
+		>"$log" 2>&1 || true
+	grep -aqx '# guest: end' "$BUILD/run/$name/results" ||
+		die "the guest did not come to its end: ${log#"$TOP/"}, $(tail -n 1 "$BUILD/run/$name/why")"
+	split "$BUILD/run/$name/results" "$OUT/$1/$2"
+	sed 's/^\[ *[0-9.]*\] //; s/CPU: [0-9].*//; s/0x[0-9a-f]*/N/g; s/[0-9][0-9]*/N/g' "$BUILD/run/$name/bad" | sort -u >"$OUT/$1/$2/bad"
+}
+
+# What each command said, in a file of its number, ending with its own verdict.
+split() { # RESULTS DIR
+	rm -rf "$2"
+	mkdir -p "$2"
+	awk -v dir="$2" '{ sub(/\r$/, "") } /^(not )?ok [0-9]+ / {
+		n = ($1 == "not" ? $3 : $2)
+		printf "1..1\n%s%s\n", block, $0 >(dir "/" n)
+		block = ""
+		next
+	} /^# / { block = block $0 "\n" }' "$1"
+}
+
+# "pass NAME" for each test of a command.
+tests() { # VARIANT GROUP NUMBER
+	awk -f "$TOP/scripts/ktap.awk" "$OUT/$1/$2/$3" | { grep -E '^(pass|fail|skip) ' || true; } | sort
+}
+
+count() { grep -c "^$1 " || true; }
+
+# The row of one command; the file "worse" gets what passed before and does not
+# now, GOOD is how many passed before.
+row() { # GROUP NUMBER COMMAND
+	local base series worse
+	base=$(tests base "$1" "$2")
+	series=$(tests series "$1" "$2")
+	GOOD=$((GOOD + $(count pass <<<"$base")))
+	worse=$(comm -23 <(sed -n 's/^pass //p' <<<"$base") <(sed -n 's/^pass //p' <<<"$series"))
+	printf '| %s | %s / %s / %s | %s / %s / %s | %s |\n' "$3" \
+		"$(count pass <<<"$base")" "$(count fail <<<"$base")" "$(count skip <<<"$base")" \
+		"$(count pass <<<"$series")" "$(count fail <<<"$series")" "$(count skip <<<"$series")" \
+		"$(tr '\n' ' ' <<<"$worse")"
+	[ -z "$worse" ] || printf '%s: %s\n' "$3" "$worse" >>"$OUT/worse"
+}
+
+table() {
+	local group n command
+	printf '| | v7.3: passed / failed / skipped | series | worse |\n|---|---|---|---|\n'
+	for group in "$@"; do
+		n=0
+		GOOD=0
+		while read -r command; do
+			n=$((n + 1))
+			row "$group" "$n" "$command"
+		done < <(commands "$group")
+		[ "$GOOD" -gt 0 ] || echo "$group: nothing passes on the base, so nothing was compared" >>"$OUT/worse"
+		comm -13 "$OUT/base/$group/bad" "$OUT/series/$group/bad" |
+			sed "s/^/$group, the console: /" >>"$OUT/worse"
+	done
+}
+
+main() {
+	local group variant start=$SECONDS
+	case ${1:-} in -h | --help) usage; return ;; esac
+	for group in "$@"; do
+		groups | grep -qxF -- "$group" || die2 "suites takes no '$group'; see ./build.sh suites --help"
+	done
+	[ $# -gt 0 ] || eval "set -- $(groups | tr '\n' ' ')"
+	mkdir -p "$OUT" "$BUILD/log"
+	: >"$OUT/worse"
+	for variant in base series; do
+		"$TOP/scripts/kernel.sh" --variant "$variant"
+	done
+	for group in "$@"; do
+		for variant in base series; do
+			guest "$variant" "$group"
+		done
+	done
+	table "$@" | tee "$OUT/suites.md"
+	say "suites: $(elapsed "$start")"
+	if [ -s "$OUT/worse" ]; then
+		say "${RED}worse than the base:${OFF}"
+		cat "$OUT/worse"
+		return 1
+	fi
+}
+
+main "$@"

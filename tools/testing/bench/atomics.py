@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-2.0
+"""For gdb: follows each madvise(2) of "bench once" instruction by instruction,
+and counts those that an instruction count does not price. Prints
+"atomics STATE NUMBER INSTRUCTIONS LOCKED BARRIERS".
+
+A barrier is what smp_mb() is on x86: a locked add of nothing to the stack, or
+mfence. The rest with a lock prefix, or an exchange with memory, is an atomic.
+"""
+import re
+import gdb
+
+# What "bench once" does; the first is to warm up.
+STATES = [None, "none 0", "list 1", "elsewhere 1", "hit 1", "hit 8"]
+
+
+def follow():
+    frame = gdb.selected_frame()
+    arch = frame.architecture()
+    stack = int(gdb.parse_and_eval("(unsigned long)$rsp"))
+    home = int(gdb.parse_and_eval("*(unsigned long *)$rsp"))
+    counts = [0, 0, 0]
+    while True:
+        pc = int(gdb.parse_and_eval("(unsigned long)$pc"))
+        if pc == home and int(gdb.parse_and_eval("(unsigned long)$rsp")) == stack + 8:
+            return counts
+        asm = arch.disassemble(pc)[0]["asm"]
+        counts[0] += 1
+        if asm.startswith("mfence") or re.match(r"lock (add|or)[lqb]? +\$0x0,.*\(%[re]sp\)", asm):
+            counts[2] += 1
+        elif asm.startswith("lock ") or re.match(r"xchg.*\(", asm):
+            counts[1] += 1
+        gdb.execute("stepi", to_string=True)
+
+
+gdb.execute("set pagination off")
+gdb.execute("set confirm off")
+gdb.execute("target remote " + gdb.parameter("args"))
+gdb.execute("hbreak __x64_sys_madvise", to_string=True)
+for state in STATES:
+    gdb.execute("continue", to_string=True)
+    if state is None:
+        continue
+    print("atomics %s %d %d %d" % (state, *follow()), flush=True)
+gdb.execute("delete breakpoints")
+gdb.execute("detach")
