@@ -43,6 +43,25 @@ jobs_option() { # OPTION VALUE
 	esac
 }
 
+# Sets NAMES from the command line, to all that there are when it names none.
+jobs_parse() { # SCRIPT "EVERY NAME" ARGUMENT...
+	local script=$1 all=$2
+	shift 2
+	NAMES=()
+	while [ $# -gt 0 ]; do
+		jobs_option "$@"
+		if [ "$SHIFT" -gt 0 ]; then
+			shift "$SHIFT"
+			continue
+		fi
+		case $1 in -h | --help) usage; exit ;; esac
+		grep -qxF -- "$1" <<<"$all" || die2 "$script takes no '$1'; see ./build.sh $script --help"
+		NAMES+=("$1")
+		shift
+	done
+	[ "${#NAMES[@]}" -gt 0 ] || mapfile -t NAMES <<<"$all"
+}
+
 repository_files() { git -C "$TOP" ls-files -co --exclude-standard; }
 
 # What the outcome of a job depends on.

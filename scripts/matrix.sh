@@ -100,33 +100,18 @@ table() {
 
 main() {
 	local name passed=0 failed=0 start=$SECONDS
-	local -a names=()
 	if [ "${1:-}" = --one ]; then
 		one "$2"
 		return
 	fi
-	while [ $# -gt 0 ]; do
-		jobs_option "$@"
-		if [ "$SHIFT" -gt 0 ]; then
-			shift "$SHIFT"
-			continue
-		fi
-		case $1 in
-		-h | --help) usage; return ;;
-		*) cells | grep -qxF -- "$1" || die2 "matrix takes no '$1'; see ./build.sh matrix --help" ;;
-		esac
-		names+=("$1")
-		shift
-	done
-	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(cells)
+	jobs_parse matrix "$(cells)" "$@"
 	need_tree
-	step "matrix: ${#names[@]} cells"
-	run_jobs matrix "${names[@]}"
-	for name in "${names[@]}"; do
+	step "matrix: ${#NAMES[@]} cells"
+	run_jobs matrix "${NAMES[@]}"
+	for name in "${NAMES[@]}"; do
 		if job_passed matrix "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 	done
-	printf '%s %s 0\n' "$passed" "$failed" >"$TOP/build/matrix.totals"
-	table "${names[@]}" | tee "$TOP/build/matrix.md"
+	table "${NAMES[@]}" | tee "$TOP/build/matrix.md"
 	say "matrix: $passed good, $failed not, $(elapsed "$start")"
 	[ "$failed" -eq 0 ]
 }

@@ -72,32 +72,13 @@ one() { # NAME
 	fi
 }
 
-parse() {
-	NAMES=()
-	while [ $# -gt 0 ]; do
-		jobs_option "$@"
-		if [ "$SHIFT" -gt 0 ]; then
-			shift "$SHIFT"
-			continue
-		fi
-		case $1 in
-		-h | --help) usage; exit ;;
-		-*) die2 "mutants takes no '$1'; see ./build.sh mutants --help" ;;
-		*) [ -e "$MUTANTS/$1.patch" ] || die2 "there is no mutant $1; see ./build.sh mutants --help" ;;
-		esac
-		NAMES+=("$1")
-		shift
-	done
-	[ "${#NAMES[@]}" -gt 0 ] || mapfile -t NAMES < <(list_mutants | cut -d' ' -f1)
-}
-
 main() {
 	local name passed=0 failed=0 start=$SECONDS
 	if [ "${1:-}" = --one ]; then
 		one "$2"
 		return
 	fi
-	parse "$@"
+	jobs_parse mutants "$(list_mutants | cut -d' ' -f1)" "$@"
 	need_tree
 	step "mutants: ${#NAMES[@]} of them"
 	run_jobs mutants "${NAMES[@]}"
