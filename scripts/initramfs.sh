@@ -2,13 +2,17 @@
 # Packs the guest's root: busybox, bash, the modules and the kselftests.
 # Sourced, never run.
 
-# Copies a program and the libraries it needs.
-add_program() { # ROOT FILE [TO]
-	local root=$1 file=$2 lib
-	install -D "$file" "$root${3:-$file}"
-	ldd "$file" 2>/dev/null | grep -o '/[^ ]*' | while read -r lib; do
-		[ -e "$root$lib" ] || install -D "$lib" "$root$lib"
+# Copies the libraries that a program needs: a script or a static one, none.
+add_libraries() { # ROOT FILE
+	local lib
+	{ ldd "$2" 2>/dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r lib; do
+		[ -e "$1$lib" ] || install -D "$lib" "$1$lib"
 	done
+}
+
+add_program() { # ROOT FILE [TO]
+	install -D "$2" "$1${3:-$2}"
+	add_libraries "$1" "$2"
 }
 
 # The module tools of kmod: busybox's have no dry run. run_vmtests.sh and
@@ -96,7 +100,7 @@ make_suites() { # IMAGE
 	mkdir -p "$root"
 	cp -a "$1/kselftest" "$root/"
 	find "$root/kselftest" -type f -perm -100 | while read -r file; do
-		add_program "$root" "$file" "${file#"$root"}"
+		add_libraries "$root" "$file"
 	done
 	pack "$root" >"$1/suites.cpio.part"
 	mv "$1/suites.cpio.part" "$1/suites.cpio"

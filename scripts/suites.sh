@@ -31,7 +31,7 @@ guest() { # VARIANT GROUP
 	"$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan suite --memory 3072 --limit 1200 -- "$2" \
 		>"$log" 2>&1 || true
 	grep -aqx '# guest: end' "$BUILD/run/$name/results" ||
-		die "the guest did not come to its end: ${log#"$TOP/"}, $(tail -n 1 "$BUILD/run/$name/why")"
+		die "the guest did not come to its end: ${log#"$TOP/"}, $(tail -qn 1 "$log" "$BUILD/run/$name/why" 2>/dev/null)"
 	split "$BUILD/run/$name/results" "$OUT/$1/$2"
 	sed 's/^\[ *[0-9.]*\] //; s/CPU: [0-9].*//; s/0x[0-9a-f]*/N/g; s/[0-9][0-9]*/N/g' "$BUILD/run/$name/bad" | sort -u >"$OUT/$1/$2/bad"
 }

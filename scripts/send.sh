@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# Prepares the posting of the series, or of a part of it, and mails nothing.
+set -euo pipefail
+# Before lib.sh shuts out what a user configured: who posts is configured there.
+POSTER=$(git config user.name || true)
+ADDRESS=$(git config user.email || true)
+SIGNS=$(git config --type bool format.signOff || true)
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/series.sh
+. "$TOP/scripts/series.sh"
+
+PART=all
+LAST=
+OUT=$BUILD/send
+COVER=$TOP/Documentation/series/cover
+
+usage() {
+	cat <<EOF
+usage: ./build.sh send [--part PART] [--last REVISION]
+
+Writes the mails of a posting to build/send/mails, through b4, and mails nothing:
+the cover letter from Documentation/series/cover, To and Cc from get_maintainer,
+the patches of linux/ as their poster's, signed off. Then it reads them back with
+b4 am, applies them with git am, and compares the outcome with linux/.
+
+  --part P    only the patches of one part: $PARTS
+  --last R    the revision of this repository that was posted last (default: the
+              highest tag posted/vN): its version is counted on, and the cover
+              says what changed (Documentation/series/cover/changes) and ends
+              with the range-diff
+
+Who posts is who git says: user.name, user.email, and format.signOff=true, which
+is their word for the Developer's Certificate of Origin, section 11 of
+Documentation/process/submitting-patches.rst. After posting: git tag posted/vN.
+EOF
+}
+
+need_poster() {
+	if [ -z "$POSTER" ] || [ -z "$ADDRESS" ]; then
+		die2 "git does not know who posts: git config user.name and user.email"
+	fi
+	[ "$SIGNS" = true ] ||
+		die2 "nothing is posted without the sign-off of $POSTER <$ADDRESS>: git config format.signOff true says that you certify the Developer's Certificate of Origin for what you post"
+}
+
+# What the part follows in linux/, and where it ends.
+fork_point() {
+	if [ "$PART" = all ]; then lgit rev-parse base; else lgit rev-parse "$(part_commits "$PART" | head -n 1)^"; fi
+}
+
+end_point() {
+	if [ "$PART" = all ]; then lgit rev-parse HEAD; else part_commits "$PART" | tail -n 1; fi
+}
+
+in_clone() { git -C "$OUT/tree" "$@"; }
+
+# b4 wants the branch checked out, and writes to the home of its user.
+in_b4() {
+	(cd "$OUT/tree" && HOME=$OUT/home XDG_DATA_HOME='' XDG_CACHE_HOME='' \
+		EDITOR="cp '$OUT/cover'" b4 --offline-mode "$@")
+}
+
+make_clone() {
+	rm -rf "$OUT"
+	mkdir -p "$OUT/home" "$OUT/mails"
+	git clone -q --shared --no-checkout "$LINUX_TREE" "$OUT/tree"
+	in_clone config user.name "$POSTER"
+	in_clone config user.email "$ADDRESS"
+	# b4 asks how it would mail, even when it does not.
+	in_clone config sendemail.smtpserver /bin/false
+	in_clone checkout -q -B fork "$FROM"
+}
+
+# Version N of a posting is the tag posted/vN.
+last_posted() { git -C "$TOP" tag -l 'posted/v*' | sort -V | tail -n 1; }
+
+version() {
+	case $LAST in '') echo 1 ;; posted/v*) echo $((${LAST#posted/v} + 1)) ;; *) echo 2 ;; esac
+}
+
+# The patches of the last version, on the base of this one.
+apply_last() {
+	local patch
+	in_clone checkout -q --detach "$BASE"
+	mkdir -p "$OUT/last"
+	git -C "$TOP" archive "$LAST" patches | tar -x -C "$OUT/last"
+	for patch in "$OUT"/last/patches/*.patch; do
+		am "$OUT/tree" "$patch" || {
+			in_clone am --abort || true
+			die "the patches of $LAST do not apply to $(lgit log -1 --format=%s base), so there is no range-diff: make linux/ from the kernel that both are for"
+		}
+	done
+	in_clone branch -q last
+	in_clone checkout -q fork
+}
+
+# Of a part, without what the last version had in other parts.
+range_diff() {
+	in_clone range-diff --creation-factor=80 "$BASE..last" "$FROM..$TO" |
+		if [ "$PART" = all ]; then cat; else grep -vE '^ *[0-9]+: +[0-9a-f]+ < +-: ' || true; fi
+}
+
+write_cover() {
+	cat "$COVER/$PART" "$COVER/common" >"$OUT/cover"
+	[ -n "$LAST" ] || return 0
+	[ -s "$COVER/changes" ] || die "a new version says what changed: write it to ${COVER#"$TOP/"}/changes"
+	{
+		printf '\nChanges since v%s:\n\n' "$((VERSION - 1))"
+		cat "$COVER/changes"
+		printf '\nRange-diff against v%s:\n\n' "$((VERSION - 1))"
+		range_diff
+	} >>"$OUT/cover"
+}
+
+# As the poster's own commits: who posts answers for them.
+sign_off() {
+	in_clone checkout -q --detach "$TO"
+	in_clone rebase -q --onto "b4/$NAME" "$FROM"
+	GIT_COMMITTER_NAME=$POSTER GIT_COMMITTER_EMAIL=$ADDRESS in_clone rebase -q --signoff --exec 'git commit -q --amend --no-edit --reset-author' "b4/$NAME"
+	in_clone checkout -q -B "b4/$NAME"
+}
+
+# Nobody else has the commit that linux/ begins with, but they can have what it
+# was made from.
+name_base() {
+	local id text
+	id=$(cat "$LINUX_TREE/.git/base-id")
+	if [ "$FROM" != "$BASE" ]; then
+		text="prerequisite: the parts of this series before \"$PART\""
+	elif [[ ${id##* } =~ ^[0-9a-f]{40}$ ]]; then
+		text="base-commit: ${id##* }"
+	else
+		text="base: $(lgit log -1 --format=%s base), ${id%_*}"
+	fi
+	sed -i "s|^base-commit: .*|$text|" "$OUT"/mails/*.eml
+}
+
+prepare() {
+	in_b4 prep -n "$NAME" -f fork
+	sign_off
+	in_b4 prep --edit-cover
+	[ "$VERSION" -eq 1 ] || in_b4 prep --force-revision "$VERSION"
+	in_b4 prep --auto-to-cc
+	in_b4 send --no-sign -o "$OUT/mails"
+	name_base
+}
+
+# b4 0.12 stumbles over folded headers when they come from a file.
+unfold() { # MAIL
+	awk '!body && /^[ \t]/ { sub(/^[ \t]+/, " "); line = line $0; next }
+		{ if (NR > 1) print line; line = $0 }
+		/^$/ { body = 1 }
+		END { print line }' "$1"
+}
+
+# b4 takes what looks like a trailer for one, and moves it.
+cover_is_whole() {
+	local body=$OUT/cover.body
+	# The subject is the first line; a single patch has its cover below "---".
+	tail -n +3 "$OUT/cover" >"$body"
+	if [ ! -s "$body" ]; then echo "the cover has no text"; return 1; fi
+	find "$OUT/mails" -name '0*.eml' | sort | head -n 1 | xargs -d '\n' cat | awk -v file="$body" '
+		BEGIN { getline want <file }
+		$0 == want { if ((getline want <file) <= 0) { found = 1; exit } next }
+		END { if (!found) print "the cover lost, from here on: " want; exit !found }'
+}
+
+# What a maintainer would do with the mails.
+read_back() {
+	local mail
+	for mail in "$OUT"/mails/*.eml; do
+		printf 'From mboxrd@z Thu Jan  1 00:00:00 1970\n'
+		unfold "$mail"
+		echo
+	done >"$OUT/mbox"
+	mkdir -p "$OUT/am"
+	in_b4 --no-stdin -n am -Q -o "$OUT/am" -m "$OUT/mbox"
+	in_clone checkout -q -B back "$FROM"
+	in_clone am -q "$OUT"/am/*.mbx
+	in_clone diff --stat --exit-code "$TO" back
+	cover_is_whole
+	diff <(lgit log --format=%s "$FROM..$TO") <(in_clone log --format=%s "$FROM..back")
+	diff <(in_clone log --format='%an <%ae>' "$FROM..back" | sort -u) <(echo "$POSTER <$ADDRESS>")
+	diff <(in_clone log --format='%(trailers:key=Signed-off-by,valueonly)' "$FROM..back" | grep . | sort | uniq -c | tr -s ' ') \
+		<(echo " $(lgit rev-list --count "$FROM..$TO") $POSTER <$ADDRESS>")
+}
+
+options() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-h | --help) usage; exit ;;
+		--part | --last)
+			[ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh send --help"
+			case $1 in --part) PART=$2 ;; --last) LAST=$2 ;; esac
+			shift
+			;;
+		*) die2 "send takes no '$1'; see ./build.sh send --help" ;;
+		esac
+		shift
+	done
+	case " all $PARTS " in *" $PART "*) ;; *) die2 "--part $PART: there is only: $PARTS" ;; esac
+	[ -n "$LAST" ] || LAST=$(last_posted)
+	[ -z "$LAST" ] || git -C "$TOP" rev-parse -q --verify "$LAST^{commit}" >/dev/null ||
+		die2 "--last $LAST: there is no such revision of this repository"
+}
+
+main() {
+	local start=$SECONDS
+	options "$@"
+	need_poster
+	need_tree
+	"$TOP/scripts/export.sh" --check >/dev/null ||
+		die "linux/ has work that is not exported: run ./build.sh export, and look at it"
+	"$TOP/scripts/deps.sh" b4
+	VERSION=$(version) NAME=mmu-notifier
+	[ "$PART" = all ] || NAME+=-$PART
+	BASE=$(lgit rev-parse base) FROM=$(fork_point) TO=$(end_point)
+	step "send: $(lgit rev-list --count "$FROM..$TO") patches, version $VERSION, by $POSTER <$ADDRESS>"
+	make_clone
+	[ -z "$LAST" ] || apply_last
+	write_cover
+	guarded prepare >"$BUILD/log/send.log" 2>&1
+	[ "$STATUS" -eq 0 ] || { tail -n 20 "$BUILD/log/send.log" >&2; die "b4 could not prepare the mails (above; all of it in build/log/send.log)"; }
+	guarded read_back >"$BUILD/log/send-back.log" 2>&1
+	[ "$STATUS" -eq 0 ] || { tail -n 20 "$BUILD/log/send-back.log" >&2; die "what is read back from the mails (>) is not what linux/ has (<): build/log/send-back.log"; }
+	say "${GREEN}ok${OFF} send: $(find "$OUT/mails" -name '*.eml' | wc -l) mails in ${OUT#"$TOP/"}/mails, read back and applied: no difference to linux/ ($(elapsed "$start"))"
+	say "Nothing was mailed. Read them, then: git send-email ${OUT#"$TOP/"}/mails/*.eml"
+}
+
+main "$@"
