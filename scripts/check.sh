@@ -9,6 +9,8 @@ set -euo pipefail
 . "$TOP/scripts/kconfig.sh"
 # shellcheck source=scripts/objects.sh
 . "$TOP/scripts/objects.sh"
+# shellcheck source=scripts/hygiene.sh
+. "$TOP/scripts/hygiene.sh"
 
 QUICK=
 FAILED=0
@@ -27,10 +29,22 @@ usage: ./build.sh check [--quick]
   kernel-doc   -Wall has nothing to say that it does not say of the base
   codespell    patches, scripts and documents
   shellcheck   our scripts and those of the series
+  neighbours   each patch of patches/neighbours applies to the base alone, and
+               to the series, and checkpatch finds nothing
+  includes     checkincludes, and spdx: spdxcheck, find nothing
+  references   no reference to a document that is not there
+  maintainers  the section of MAINTAINERS is in order, and found
+
+and, not with --quick
+
   build        each patch compiles its files in mm/ and lib/ with W=1 without
-               a warning that the base does not give (not with --quick)
-  drivers      the drivers that the series changes do, in a configuration of
-               their architecture (not with --quick)
+               a warning that the base does not give
+  w2, sparse, coccinelle
+               the last one with W=2, with sparse, with the kernel's semantic
+               patches: nothing that the base does not give
+  drivers      the drivers that the series changes, in a configuration of
+               their architecture
+  htmldocs     the documents, without a warning about what the series touches
 
 Needs linux/, and makes it when it is not there.
 EOF
@@ -50,7 +64,7 @@ check() { # NAME FUNCTION
 }
 
 check_series() {
-	diff <(series_patches | sort) <(find "$TOP/patches" -name '*.patch' -printf '%f\n' | sort) ||
+	diff <(series_patches | sort) <(find "$TOP/patches" -maxdepth 1 -name '*.patch' -printf '%f\n' | sort) ||
 		{ echo "series (<) and patches/ (>) name different patches"; return 1; }
 	[ "$(series_patches | wc -l)" -le 15 ] || { echo "more than 15 patches"; return 1; }
 	[ "$(series_patches | wc -l)" -gt 0 ] || { echo "no patches"; return 1; }
@@ -102,15 +116,30 @@ check_mutants() {
 
 # The tree has no history, so the commits that are named cannot be looked up;
 # and nobody has signed off yet.
-check_checkpatch() {
+check_checkpatch() { series_patches | sed "s|^|$TOP/patches/|" | checkpatch; }
+
+checkpatch() { # <PATCHES
 	local -a spelling=(--codespell --codespellfile=/usr/lib/python3/dist-packages/codespell_lib/data/dictionary.txt)
 	[ -z "$QUICK" ] || spelling=()
 	cd "$LINUX_TREE"
 	# Debian's python has the modules that the check of SPDX tags wants.
-	export PATH=/usr/bin:$PATH
-	series_patches | sed "s|^|$TOP/patches/|" | xargs -d '\n' -n 1 -P "$JOBS" \
+	PATH=/usr/bin:$PATH xargs -d '\n' -n 1 -P "$JOBS" \
 		perl scripts/checkpatch.pl --strict --no-signoff --show-types --no-summary \
 		--ignore UNKNOWN_COMMIT_ID "${spelling[@]}" --quiet --terse
+}
+
+check_neighbours() {
+	local dir=$TOP/patches/neighbours index=$BUILD/index.check commit patch
+	diff <(sed 's/ *#.*//; /^$/d' "$dir/series" | sort) <(find "$dir" -name '*.patch' -printf '%f\n' | sort) ||
+		{ echo "neighbours/series (<) and its folder (>) name different patches"; return 1; }
+	for commit in base HEAD; do
+		GIT_INDEX_FILE=$index lgit read-tree "$commit"
+		for patch in "$dir"/*.patch; do
+			GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || return 1
+		done
+	done
+	rm -f "$index"
+	find "$dir" -name '*.patch' | checkpatch
 }
 
 kernel_doc() { # COMMIT
@@ -152,9 +181,10 @@ objects() { touched 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/'; }
 
 kmake() { make -s -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
 
-compile() { # COMMIT LOG
-	local object list=
-	check_out_src "$(lgit rev-parse "$1^{commit}")" || return
+compile() { # COMMIT LOG MAKE_ARGUMENT...
+	local commit=$1 log=$2 object list=
+	shift 2
+	check_out_src "$(lgit rev-parse "$commit^{commit}")" || return
 	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig || return
 	grep -qx CONFIG_MMU_NOTIFIER=y "$OUT/.config" ||
 		{ echo "no mmu notifiers in this configuration"; return 1; }
@@ -165,7 +195,7 @@ compile() { # COMMIT LOG
 	# shellcheck disable=SC2086 # a list of words
 	(cd "$OUT" && rm -f $list)
 	# shellcheck disable=SC2086 # a list of words
-	kmake W=1 $list >"$2" 2>&1 || { tail -n 20 "$2"; return 1; }
+	kmake "$@" $list >"$log" 2>&1 || { tail -n 20 "$log"; return 1; }
 }
 
 # With the test of hmm, so that mmu notifiers are there before ours is.
@@ -174,9 +204,9 @@ check_build() {
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
 	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
-	compile base "$log.base" || return 1
+	compile base "$log.base" W=1 || return 1
 	for commit in $(lgit rev-list --reverse base..HEAD); do
-		compile "$commit" "$log.$commit" || return 1
+		compile "$commit" "$log.$commit" W=1 || return 1
 		if [ -n "$(comm -13 <(warnings "$log.base") <(warnings "$log.$commit"))" ]; then
 			lgit log -1 --format='new warnings in: %s' "$commit"
 			comm -13 <(warnings "$log.base") <(warnings "$log.$commit")
@@ -220,9 +250,18 @@ main() {
 	check kernel-doc check_kernel_doc
 	check codespell check_codespell
 	check shellcheck check_shellcheck
+	check neighbours check_neighbours
+	check includes check_includes
+	check spdx check_spdx
+	check references check_references
+	check maintainers check_maintainers
 	if [ -z "$QUICK" ]; then
 		check build check_build
+		check w2 check_w2
+		check sparse check_sparse
+		check coccinelle check_coccinelle
 		check drivers check_drivers
+		check htmldocs check_htmldocs
 	fi
 	printf '%s %s 0\n' "$PASSED" "$FAILED" >"$BUILD/check.totals"
 	say "check: $PASSED passed, $FAILED failed, in $(elapsed "$start")"

@@ -66,9 +66,11 @@ repository_files() { git -C "$TOP" ls-files -co --exclude-standard; }
 
 # What the outcome of a job depends on.
 jobs_key() {
+	local commit
+	commit=$(series_commit) || return
 	{
 		echo "$ARCH $CONFIG $ACCEL"
-		lgit rev-parse "$(series_commit)^{tree}"
+		lgit rev-parse "$commit^{tree}"
 		cd "$TOP" || return
 		repository_files | grep -E '^(scripts|tools)/' | LC_ALL=C sort | xargs -d '\n' sha1sum
 	} | sha1sum | cut -d' ' -f1

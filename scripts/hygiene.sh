@@ -1,0 +1,99 @@
+# shellcheck shell=bash
+# What the kernel's own checkers say of the series and not of the base.
+# Sourced by scripts/check.sh, never run.
+
+# Files that the series touches and that are there.
+touched_now() { lgit diff --name-only --diff-filter=d base HEAD -- "$@"; }
+
+check_includes() {
+	cd "$LINUX_TREE" || return
+	touched_now '*.c' '*.h' | xargs -d '\n' perl scripts/checkincludes.pl |
+		{ grep -v '^No duplicate includes' || true; } >"$BUILD/log/includes"
+	[ ! -s "$BUILD/log/includes" ] || { cat "$BUILD/log/includes"; return 1; }
+}
+
+# Debian's python has the modules that this wants.
+check_spdx() {
+	cd "$LINUX_TREE" || return
+	touched_now '*.c' '*.h' '*.sh' '*.rst' | PATH=/usr/bin:$PATH xargs -d '\n' python3 scripts/spdxcheck.py
+}
+
+# References to documents that are not there. Those of MAINTAINERS are looked at
+# below.
+check_references() {
+	cd "$LINUX_TREE" || return
+	tools/docs/documentation-file-ref-check >"$BUILD/log/references" 2>&1 || true
+	! touched_now ':!MAINTAINERS' | grep -F -f - "$BUILD/log/references"
+}
+
+# The self-test looks at every pattern of a tree, for minutes, so it gets a tree
+# with the section of the series alone.
+maintainers_tree() { # DIR
+	rm -rf "$1"
+	mkdir -p "$1"/{Documentation,arch,include,drivers,fs,init,ipc,kernel,lib,scripts}
+	{
+		touched_now
+		printf '%s\n' COPYING CREDITS Kbuild Makefile README scripts/get_maintainer.pl
+		sed -n 's/^F:\t//p' "$TOP/MAINTAINERS.snippet" | tr '\n' '\0' | xargs -0 git -C "$LINUX_TREE" ls-files --
+	} | sort -u | lgit checkout-index --prefix="$1/" --stdin
+	{ sed '/^Maintainers List/q' "$LINUX_TREE/MAINTAINERS"; printf -- '----------------\n\n'; cat "$TOP/MAINTAINERS.snippet"; } >"$1/MAINTAINERS"
+	git -C "$1" init -q
+	git -C "$1" add -A
+	git -C "$1" -c user.name=x -c user.email=x@localhost commit -q -m x
+}
+
+check_maintainers() {
+	local name file
+	name=$(head -n 1 "$TOP/MAINTAINERS.snippet")
+	cd "$LINUX_TREE" || return
+	perl scripts/parse-maintainers.pl --order --input=MAINTAINERS --output=/dev/null --section="$BUILD/log/section" "^$name\$"
+	diff <(grep . "$TOP/MAINTAINERS.snippet") <(grep . "$BUILD/log/section") ||
+		{ echo "the section (<) is not in its order (>)"; return 1; }
+	for file in $(lgit diff --no-renames --diff-filter=A --name-only base HEAD); do
+		perl scripts/get_maintainer.pl --no-git --no-rolestats --sections -f "$file" | grep -xF "$name" >/dev/null ||
+			{ echo "get_maintainer.pl does not find '$name' for $file"; return 1; }
+	done
+	maintainers_tree "$BUILD/maintainers"
+	cd "$BUILD/maintainers" || return
+	{ perl scripts/get_maintainer.pl --self-test=patterns; perl scripts/get_maintainer.pl --self-test=sections; } >"$BUILD/log/self-test" 2>&1
+	[ ! -s "$BUILD/log/self-test" ] || { cat "$BUILD/log/self-test"; return 1; }
+}
+
+# Without the numbers of lines.
+findings() { # LOG
+	sed -E "s|$SRC/||g; s/:[0-9]+(:[0-9]+)?(-[0-9]+)?:? /: /g" "$1" |
+		{ grep -E '^[^ ]+\.[chS](: |$)' || true; } | sort -u
+}
+
+# Compiles what is in mm/ and lib/ once more with a checker; the base only when
+# there is something to compare.
+compare_checker() { # NAME MAKE_ARGUMENT...
+	local log=$BUILD/log/check-$1
+	shift
+	OUT=$BUILD/kernel/$ARCH-check
+	mkdir -p "$OUT"
+	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
+	compile HEAD "$log.series" "$@" || return 1
+	[ -n "$(findings "$log.series")" ] || return 0
+	compile base "$log.base" "$@" || return 1
+	[ -z "$(comm -13 <(findings "$log.base") <(findings "$log.series"))" ] ||
+		{ comm -13 <(findings "$log.base") <(findings "$log.series"); return 1; }
+}
+
+check_w2() { compare_checker w2 W=2; }
+
+check_sparse() { compare_checker sparse C=2; }
+
+check_coccinelle() { compare_checker coccinelle C=2 CHECK=scripts/coccicheck MODE=report; }
+
+# What is said of the documents that the series touches, and of the kernel-doc
+# that they show.
+check_htmldocs() {
+	local dirs
+	check_out_src "$(lgit rev-parse HEAD)" || return
+	dirs=$(touched_now 'Documentation/*.rst' | cut -d/ -f2 | sort -u | grep -vx userspace-api | tr '\n' ' ')
+	PATH=/usr/bin:$PATH make -s -C "$SRC" O="$BUILD/htmldocs" SPHINXDIRS="$dirs" htmldocs >"$BUILD/log/htmldocs" 2>&1 9>&- ||
+		{ tail "$BUILD/log/htmldocs"; return 1; }
+	[ -s "$BUILD/htmldocs/Documentation/output/mm/mmu_notifier.html" ] || { echo "no document came out"; return 1; }
+	! touched_now '*.rst' '*.c' '*.h' | grep -F -f - "$BUILD/log/htmldocs"
+}
