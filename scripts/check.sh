@@ -13,6 +13,7 @@ set -euo pipefail
 . "$TOP/scripts/hygiene.sh"
 
 QUICK=
+SILENT=-s
 FAILED=0
 PASSED=0
 
@@ -179,7 +180,7 @@ check_shellcheck() {
 # Object files that the series touches, where the kernel configuration has them.
 objects() { touched 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/'; }
 
-kmake() { make -s -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
+kmake() { make $SILENT -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
 
 compile() { # COMMIT LOG MAKE_ARGUMENT...
 	local commit=$1 log=$2 object list=
