@@ -108,9 +108,22 @@ write_cover() {
 	{
 		printf '\nChanges since v%s:\n\n' "$((VERSION - 1))"
 		cat "$COVER/changes"
-		printf '\nRange-diff against v%s:\n\n' "$((VERSION - 1))"
-		range_diff
 	} >>"$OUT/cover"
+}
+
+first_mail() { find "$OUT/mails" -name '0*.eml' | sort | head -n 1; }
+
+# Below the line "---" of the cover, where b4 does not look for trailers.
+add_range_diff() {
+	local mail
+	mail=$(first_mail)
+	{
+		printf 'Range-diff against v%s:\n\n' "$((VERSION - 1))"
+		range_diff
+		echo
+	} >"$OUT/range-diff"
+	sed -i "0,/^---\$/{/^---\$/r $OUT/range-diff
+		}" "$mail"
 }
 
 # As the poster's own commits: who posts answers for them.
@@ -144,6 +157,7 @@ prepare() {
 	in_b4 prep --auto-to-cc
 	in_b4 send --no-sign -o "$OUT/mails"
 	name_base
+	[ -z "$LAST" ] || add_range_diff
 }
 
 # b4 0.12 stumbles over folded headers when they come from a file.
@@ -160,10 +174,10 @@ cover_is_whole() {
 	# The subject is the first line; a single patch has its cover below "---".
 	tail -n +3 "$OUT/cover" >"$body"
 	if [ ! -s "$body" ]; then echo "the cover has no text"; return 1; fi
-	find "$OUT/mails" -name '0*.eml' | sort | head -n 1 | xargs -d '\n' cat | awk -v file="$body" '
+	awk -v file="$body" '
 		BEGIN { getline want <file }
 		$0 == want { if ((getline want <file) <= 0) { found = 1; exit } next }
-		END { if (!found) print "the cover lost, from here on: " want; exit !found }'
+		END { if (!found) print "the cover lost, from here on: " want; exit !found }' "$(first_mail)"
 }
 
 # What a maintainer would do with the mails.
