@@ -31,6 +31,7 @@ commands
   bench     what it costs and gives, in instructions and ratios, base and series
   starvation
             how long readers wait beside what never stops, base and series
+  applies   which patches apply to another kernel tree
   send      prepare the mails of a posting, through b4, and mail nothing
   clean     remove what was built, never unexported work
 
@@ -75,7 +76,7 @@ main() {
 	all)
 		[ $# -eq 0 ] || { usage; return; }
 		;;
-	deps | fetch | tree | export | check | send | kernel | run | test | model | mutants | matrix | suites | bisect | bench | userland | starvation | clean) ;;
+	deps | fetch | tree | export | check | applies | send | kernel | run | test | model | mutants | matrix | suites | bisect | bench | userland | starvation | clean) ;;
 	*) die2 "unknown command '$command'; see ./build.sh --help" ;;
 	esac
 	case " $* " in *" --help "* | *" -h "*) ;; *) take_lock ;; esac

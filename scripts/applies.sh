@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Says of any kernel tree which patches of the series apply to it.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+SCRATCH=$BUILD/applies
+
+usage() {
+	cat <<EOF
+usage: ./build.sh applies --linux DIR
+
+Tries patches/ in the order of series on the kernel in DIR, in a copy of the
+files that they touch, and says of each one:
+
+  clean    it applies where it says
+  offset   it applies some lines away from there
+  fuzz     it applies when some context is ignored: look at it
+  there    it is in that kernel already
+  no       some of it does not apply: which hunks, and why; the rest of it is
+           taken for the patches that follow
+
+Fails when there is a "no" or a "fuzz". Nothing in DIR is changed. What comes out
+is in build/applies, with the hunks that were refused as *.rej.
+EOF
+}
+
+touched_files() { sed -n 's|^+++ b/||p' "$TOP"/patches/*.patch | sort -u; }
+
+copy_files() {
+	local file
+	rm -rf "$SCRATCH"
+	mkdir -p "$SCRATCH"
+	touched_files | while read -r file; do
+		[ ! -e "$LINUX/$file" ] || install -D -m 644 "$LINUX/$file" "$SCRATCH/$file"
+	done
+}
+
+# patch(1) without questions; its words are in the log.
+try() { # OPTION...
+	patch -d "$SCRATCH" -p1 -N -f --no-backup-if-mismatch --verbose "$@" <"$PATCH" >"$LOG" 2>&1
+}
+
+# The hunks that do not apply as they are, with their files, and why.
+reasons() {
+	sed -nE "s/^\|\+\+\+ b\/([^[:space:]]*).*/\1/p; s/^patching file '?([^']*)'?$/\1/p; s/^(Hunk #[0-9]+) FAILED at ([0-9]+).*/  \1: other lines stand at \2/p; s/^(Hunk #[0-9]+) succeeded at ([0-9]+) with fuzz.*/  \1: other lines stand around \2/p; s/^(No file to patch).*/  \1: this kernel does not have it/p" "$LOG" |
+		awk '/^  / { print "    " file ":" $0; next } { file = $0 }'
+}
+
+verdict() { # PATCH
+	PATCH=$TOP/patches/$1 LOG=$SCRATCH.log
+	if try -F0 --dry-run; then
+		try -F0
+		if grep -q 'offset' "$LOG"; then
+			say "offset  $1 (up to $(grep -oE 'offset -?[0-9]+' "$LOG" | grep -oE '[0-9]+' | sort -n | tail -n 1) lines)"
+		else
+			say "clean   $1"
+		fi
+	elif try -F0 --dry-run -R; then
+		say "there   $1"
+	elif try -F2 --dry-run; then
+		BAD=$((BAD + 1))
+		try -F2
+		say "fuzz    $1"
+		reasons
+	else
+		BAD=$((BAD + 1))
+		try -F2 || true
+		say "no      $1"
+		reasons
+	fi
+}
+
+main() {
+	local patch version
+	local -a patches
+	BAD=0
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-h | --help) usage; return ;;
+		--linux)
+			[ $# -ge 2 ] || die2 "--linux needs a folder; see ./build.sh applies --help"
+			set_option linux "$2"
+			shift
+			;;
+		*) die2 "applies takes no '$1'; see ./build.sh applies --help" ;;
+		esac
+		shift
+	done
+	[ -n "$LINUX" ] || die2 "which kernel? See ./build.sh applies --help"
+	[ -e "$LINUX/mm/mmu_notifier.c" ] || die2 "$LINUX is no kernel tree with mmu notifiers"
+	command -v patch >/dev/null || die2 "there is no patch(1): run ./build.sh deps"
+	version=$(awk -F' = ' '/^(VERSION|PATCHLEVEL|SUBLEVEL) =/ { v = v "." $2 } /^EXTRAVERSION =/ { e = $2 } END { print substr(v, 2) e }' "$LINUX/Makefile")
+	step "applies: $(grep -c '\.patch$' "$TOP/series") patches to Linux $version"
+	copy_files
+	mapfile -t patches < <(sed 's/ *#.*//; /^$/d' "$TOP/series")
+	for patch in "${patches[@]}"; do
+		verdict "$patch"
+	done
+	[ "$BAD" -eq 0 ]
+}
+
+main "$@"
