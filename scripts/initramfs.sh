@@ -102,6 +102,9 @@ make_suites() { # IMAGE
 	find "$root/kselftest" -type f -perm -100 | while read -r file; do
 		add_libraries "$root" "$file"
 	done
+	# What pthread_cancel() loads when it is called.
+	file=$(gcc -print-file-name=libgcc_s.so.1)
+	install -D "$file" "$root/lib/x86_64-linux-gnu/libgcc_s.so.1"
 	pack "$root" >"$1/suites.cpio.part"
 	mv "$1/suites.cpio.part" "$1/suites.cpio"
 	rm -rf "$root"
