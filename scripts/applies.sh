@@ -90,7 +90,7 @@ main() {
 	[ -n "$LINUX" ] || die2 "which kernel? See ./build.sh applies --help"
 	[ -e "$LINUX/mm/mmu_notifier.c" ] || die2 "$LINUX is no kernel tree with mmu notifiers"
 	command -v patch >/dev/null || die2 "there is no patch(1): run ./build.sh deps"
-	version=$(awk -F' = ' '/^(VERSION|PATCHLEVEL|SUBLEVEL) =/ { v = v "." $2 } /^EXTRAVERSION =/ { e = $2 } END { print substr(v, 2) e }' "$LINUX/Makefile")
+	version=$(make -s --no-print-directory -C "$LINUX" kernelversion) || die2 "$LINUX does not say which kernel it is"
 	step "applies: $(grep -c '\.patch$' "$TOP/series") patches to Linux $version"
 	copy_files
 	mapfile -t patches < <(sed 's/ *#.*//; /^$/d' "$TOP/series")

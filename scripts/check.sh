@@ -180,7 +180,7 @@ check_shellcheck() {
 # Object files that the series touches, where the kernel configuration has them.
 objects() { touched 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/'; }
 
-kmake() { make $SILENT -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
+kmake() { make ${SILENT:+-s} -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
 
 compile() { # COMMIT LOG MAKE_ARGUMENT...
 	local commit=$1 log=$2 object list=

@@ -92,8 +92,7 @@ check_sparse() {
 
 # What it says, it says on standard output, which make -s throws away.
 check_coccinelle() {
-	SILENT=
-	compare_checker coccinelle C=1 CHECK="$SRC/scripts/coccicheck" MODE=report
+	SILENT='' compare_checker coccinelle C=1 CHECK="$SRC/scripts/coccicheck" MODE=report || return
 	grep -q 'mm/mmu_notifier.c$' "$BUILD/log/check-coccinelle.series" || { echo "coccicheck did not run"; return 1; }
 }
 
