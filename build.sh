@@ -2,6 +2,11 @@
 # The front door: see ./build.sh --help. Each command is one file in scripts/.
 set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Who posts (scripts/send.sh); lib.sh shuts out what a user has configured.
+POSTER=${POSTER:-$(git -C "$top" config user.name || true)}
+ADDRESS=${ADDRESS:-$(git -C "$top" config user.email || true)}
+SIGNS=${SIGNS:-$(git -C "$top" config --type bool format.signOff || true)}
+export POSTER ADDRESS SIGNS
 # shellcheck source=scripts/lib.sh
 . "$top/scripts/lib.sh"
 

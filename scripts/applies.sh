@@ -21,7 +21,9 @@ files that they touch, and says of each one:
            taken for the patches that follow
 
 Fails when there is a "no" or a "fuzz". Nothing in DIR is changed. What comes out
-is in build/applies, with the hunks that were refused as *.rej.
+is in build/applies, what patch(1) said of each in build/applies.log. A tree that
+has some of the series already is told only what each patch finds in the files as
+they are: give it the kernel without them.
 EOF
 }
 
@@ -29,8 +31,8 @@ touched_files() { sed -n 's|^+++ b/||p' "$TOP"/patches/*.patch | sort -u; }
 
 copy_files() {
 	local file
-	rm -rf "$SCRATCH"
-	mkdir -p "$SCRATCH"
+	rm -rf "$SCRATCH" "$SCRATCH.log"
+	mkdir -p "$SCRATCH" "$SCRATCH.log"
 	touched_files | while read -r file; do
 		[ ! -e "$LINUX/$file" ] || install -D -m 644 "$LINUX/$file" "$SCRATCH/$file"
 	done
@@ -48,11 +50,11 @@ reasons() {
 }
 
 verdict() { # PATCH
-	PATCH=$TOP/patches/$1 LOG=$SCRATCH.log
+	PATCH=$TOP/patches/$1 LOG=$SCRATCH.log/$1
 	if try -F0 --dry-run; then
 		try -F0
-		if grep -q 'offset' "$LOG"; then
-			say "offset  $1 (up to $(grep -oE 'offset -?[0-9]+' "$LOG" | grep -oE '[0-9]+' | sort -n | tail -n 1) lines)"
+		if grep -qE '^Hunk #[0-9]+ succeeded .*offset' "$LOG"; then
+			say "offset  $1 (up to $(grep -E '^Hunk #[0-9]+ succeeded' "$LOG" | grep -oE 'offset -?[0-9]+' | grep -oE '[0-9]+' | sort -n | tail -n 1) lines)"
 		else
 			say "clean   $1"
 		fi
@@ -94,6 +96,7 @@ main() {
 	step "applies: $(grep -c '\.patch$' "$TOP/series") patches to Linux $version"
 	copy_files
 	mapfile -t patches < <(sed 's/ *#.*//; /^$/d' "$TOP/series")
+	[ "${#patches[@]}" -gt 0 ] || die "series names no patches"
 	for patch in "${patches[@]}"; do
 		verdict "$patch"
 	done

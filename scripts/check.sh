@@ -159,7 +159,7 @@ check_kernel_doc() {
 	local new
 	kernel_doc base >"$BUILD/log/kernel-doc.base"
 	kernel_doc HEAD >"$BUILD/log/kernel-doc.series"
-	! grep -h Traceback "$BUILD"/log/kernel-doc.* || return 1
+	! grep -hE "Traceback|can't open" "$BUILD"/log/kernel-doc.* || return 1
 	new=$(comm -13 "$BUILD/log/kernel-doc.base" "$BUILD/log/kernel-doc.series")
 	[ -z "$new" ] || { printf '%s\n' "$new"; return 1; }
 }

@@ -26,7 +26,7 @@ main() {
 		rm -rf "$LINUX_TREE"
 	fi
 	rm -rf "$BUILD"/{src,kernel,image,run,log,export,am,accel,am.log,index.tmp,linux.part} "$BUILD"/plan.* \
-		"$BUILD"/{worker,jobs,results,bench,bench-with,suites,send,applies,htmldocs,maintainers,model,userland} "$BUILD"/*.{totals,lock,md}
+		"$BUILD"/{worker,jobs,results,bench,bench-with,suites,send,applies,applies.log,htmldocs,maintainers,model,userland} "$BUILD"/*.{totals,lock,md}
 	[ ! -d "$LINUX_TREE/.git" ] || lgit worktree prune
 	[ -z "$all" ] || rm -rf "$BUILD/base"
 	say "clean: done"

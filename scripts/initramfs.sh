@@ -120,6 +120,8 @@ make_initramfs() { # IMAGE PLANFILE OUT
 	# Two guests can start at the same time.
 	(flock 8; make_root "$1") 8>"$1/root.lock"
 	plan=$(mktemp -d "$BUILD/plan.XXXXXX")
+	# It becomes the guest's root folder.
+	chmod 755 "$plan"
 	install -D -m 644 "$2" "$plan/etc/plan"
 	if grep -q '^PLAN=suite$' "$2"; then
 		make_suites "$1"

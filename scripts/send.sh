@@ -1,10 +1,7 @@
 #!/usr/bin/env bash
 # Prepares the posting of the series, or of a part of it, and mails nothing.
 set -euo pipefail
-# Before lib.sh shuts out what a user configured: who posts is configured there.
-POSTER=$(git config user.name || true)
-ADDRESS=$(git config user.email || true)
-SIGNS=$(git config --type bool format.signOff || true)
+# POSTER, ADDRESS and SIGNS come from build.sh.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=scripts/series.sh
@@ -25,10 +22,10 @@ the patches of linux/ as their poster's, signed off. Then it reads them back wit
 b4 am, applies them with git am, and compares the outcome with linux/.
 
   --part P    only the patches of one part: $PARTS
-  --last R    the revision of this repository that was posted last (default: the
-              highest tag posted/vN): its version is counted on, and the cover
-              says what changed (Documentation/series/cover/changes) and ends
-              with the range-diff
+  --last R    the tag posted/vN of what was posted last (default: the highest):
+              its version is counted on, the cover says what changed
+              (Documentation/series/cover/changes), and the range-diff comes
+              below its line "---"
 
 Who posts is who git says: user.name, user.email, and format.signOff=true, which
 is their word for the Developer's Certificate of Origin, section 11 of
@@ -37,10 +34,10 @@ EOF
 }
 
 need_poster() {
-	if [ -z "$POSTER" ] || [ -z "$ADDRESS" ]; then
+	if [ -z "${POSTER:-}" ] || [ -z "${ADDRESS:-}" ]; then
 		die2 "git does not know who posts: git config user.name and user.email"
 	fi
-	[ "$SIGNS" = true ] ||
+	[ "${SIGNS:-}" = true ] ||
 		die2 "nothing is posted without the sign-off of $POSTER <$ADDRESS>: git config format.signOff true says that you certify the Developer's Certificate of Origin for what you post"
 }
 
@@ -73,11 +70,9 @@ make_clone() {
 }
 
 # Version N of a posting is the tag posted/vN.
-last_posted() { git -C "$TOP" tag -l 'posted/v*' | sort -V | tail -n 1; }
+last_posted() { git -C "$TOP" tag -l 'posted/v*' | grep -xE 'posted/v[0-9]+' | sort -V | tail -n 1 || true; }
 
-version() {
-	case $LAST in '') echo 1 ;; posted/v*) echo $((${LAST#posted/v} + 1)) ;; *) echo 2 ;; esac
-}
+version() { if [ -z "$LAST" ]; then echo 1; else echo $((${LAST#posted/v} + 1)); fi; }
 
 # The patches of the last version, on the base of this one.
 apply_last() {
@@ -194,10 +189,13 @@ read_back() {
 	in_clone am -q "$OUT"/am/*.mbx
 	in_clone diff --stat --exit-code "$TO" back
 	cover_is_whole
-	diff <(lgit log --format=%s "$FROM..$TO") <(in_clone log --format=%s "$FROM..back")
-	diff <(in_clone log --format='%an <%ae>' "$FROM..back" | sort -u) <(echo "$POSTER <$ADDRESS>")
-	diff <(in_clone log --format='%(trailers:key=Signed-off-by,valueonly)' "$FROM..back" | grep . | sort | uniq -c | tr -s ' ') \
-		<(echo " $(lgit rev-list --count "$FROM..$TO") $POSTER <$ADDRESS>")
+	# Each patch: its tree, its author, its words, and one sign-off besides.
+	lgit log --format="%T%n$POSTER <$ADDRESS>%n%B%nSigned-off-by: $POSTER <$ADDRESS>" "$FROM..$TO" | grep . >"$OUT/want"
+	in_clone log --format='%T%n%an <%ae>%n%B' "$FROM..back" | grep . >"$OUT/got"
+	diff "$OUT/want" "$OUT/got"
+	for mail in "$OUT"/mails/*.eml; do
+		grep -q '^To: .*@' "$mail" || { echo "$mail is to nobody"; return 1; }
+	done
 }
 
 options() {
@@ -213,10 +211,11 @@ options() {
 		esac
 		shift
 	done
-	case " all $PARTS " in *" $PART "*) ;; *) die2 "--part $PART: there is only: $PARTS" ;; esac
+	tr ' ' '\n' <<<"all $PARTS" | grep -xF -- "$PART" >/dev/null || die2 "--part $PART: there is only: $PARTS"
 	[ -n "$LAST" ] || LAST=$(last_posted)
-	[ -z "$LAST" ] || git -C "$TOP" rev-parse -q --verify "$LAST^{commit}" >/dev/null ||
-		die2 "--last $LAST: there is no such revision of this repository"
+	[ -n "$LAST" ] || return 0
+	[[ $LAST =~ ^posted/v[0-9]+$ ]] || die2 "--last $LAST: not the name of a tag posted/vN"
+	git -C "$TOP" rev-parse -q --verify "refs/tags/$LAST^{commit}" >/dev/null || die2 "--last $LAST: there is no such tag"
 }
 
 main() {
@@ -226,11 +225,14 @@ main() {
 	need_tree
 	"$TOP/scripts/export.sh" --check >/dev/null ||
 		die "linux/ has work that is not exported: run ./build.sh export, and look at it"
-	"$TOP/scripts/deps.sh" b4
+	command -v b4 >/dev/null || "$TOP/scripts/deps.sh" b4
+	mkdir -p "$BUILD/log"
 	VERSION=$(version) NAME=mmu-notifier
 	[ "$PART" = all ] || NAME+=-$PART
-	BASE=$(lgit rev-parse base) FROM=$(fork_point) TO=$(end_point)
-	step "send: $(lgit rev-list --count "$FROM..$TO") patches, version $VERSION, by $POSTER <$ADDRESS>"
+	BASE=$(lgit rev-parse base)
+	FROM=$(fork_point)
+	TO=$(end_point)
+	step "send: $(lgit rev-list --count "$FROM..$TO") patches, version $VERSION${LAST:+ after $LAST}, by $POSTER <$ADDRESS>"
 	make_clone
 	[ -z "$LAST" ] || apply_last
 	write_cover
