@@ -122,10 +122,24 @@ touched_symbols() {
 		done | awk '$(NF - 1) ~ /^[tTwW]$/ { sub(/\..*/, "", $NF); print $NF }' | sort -u
 }
 
+# A cross compiler has no libraries for the others of mm, so it is told to make
+# ours alone: not through the kernel's Makefile, which does not pass that on.
+install_kselftests() { # INTO TARGET...
+	local -a options=(SKIP_TARGETS= KSFT_INSTALL_PATH="$1" FORCE_TARGETS=1)
+	shift
+	if is_native; then
+		kmake -j"$JOBS" TARGETS="$*" "${options[@]}" kselftest-install
+		return
+	fi
+	kmake headers || return
+	make -s -C "$SRC/tools/testing/selftests" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" TARGETS="$*" \
+		"${options[@]}" TEST_GEN_FILES="$OUT/kselftest/mm/mmu_notifier" TEST_GEN_PROGS= install
+}
+
 # The kselftests of mm as a user installs them, and the modules.
 install_image() {
-	local image targets=mm
-	local -a only=()
+	local image
+	local -a targets=(mm)
 	image=$(image_dir "$VARIANT")
 	rm -rf "$image"
 	mkdir -p "$image"
@@ -142,11 +156,8 @@ install_image() {
 		printf '%s\n' "$BUILT" >"$image/built"
 		return
 	fi
-	[ "$CONFIG" != suites ] || targets="mm kvm"
-	# What a cross compiler has no libraries for stays away, ours does not.
-	is_native || only+=("TEST_GEN_FILES=$OUT/kselftest/mm/mmu_notifier" TEST_GEN_PROGS=)
-	logged "$BUILD/log/kselftest.log" kmake -j"$JOBS" TARGETS="$targets" SKIP_TARGETS= \
-		KSFT_INSTALL_PATH="$image/kselftest" FORCE_TARGETS=1 "${only[@]}" kselftest-install ||
+	[ "$CONFIG" != suites ] || targets+=(kvm)
+	logged "$BUILD/log/kselftest.log" install_kselftests "$image/kselftest" "${targets[@]}" ||
 		die "the kselftests did not build: build/log/kselftest.log"
 	[ -x "$image/kselftest/mm/mmu_notifier" ] || [ ! -e "$SRC/tools/testing/selftests/mm/mmu_notifier.c" ] ||
 		die "the kselftests built, but without mm/mmu_notifier: build/log/kselftest.log"
