@@ -21,7 +21,7 @@ EOF
 
 groups() { sed -n 's/^\([a-z]*\) .*/\1/p' "$HARNESS/suites" | uniq; }
 
-commands() { sed -n "s/^$1 *[a-z]* *[0-9]* //p" "$HARNESS/suites"; }
+commands() { sed -n "s/^$1  *[a-z]*  *[0-9]* //p" "$HARNESS/suites"; }
 
 guest() { # VARIANT GROUP
 	local name=suites-$1-$2 log=$BUILD/log/suites-$1-$2.log
@@ -56,12 +56,13 @@ tests() { # VARIANT GROUP NUMBER
 count() { grep -c "^$1 " || true; }
 
 # The row of one command; the file "worse" gets what passed before and does not
-# now, GOOD is how many passed before.
+# now. GOOD is how many commands pass something on the base; the others are in
+# the file "nothing".
 row() { # GROUP NUMBER COMMAND
 	local base series worse
 	base=$(tests base "$1" "$2")
 	series=$(tests series "$1" "$2")
-	GOOD=$((GOOD + $(count pass <<<"$base")))
+	if [ "$(count pass <<<"$base")" -gt 0 ]; then GOOD=$((GOOD + 1)); else printf '  %s\n' "$3" >>"$OUT/nothing"; fi
 	worse=$(comm -23 <(sed -n 's/^pass //p' <<<"$base") <(sed -n 's/^pass //p' <<<"$series"))
 	printf '| %s | %s / %s / %s | %s / %s / %s | %s |\n' "$3" \
 		"$(count pass <<<"$base")" "$(count fail <<<"$base")" "$(count skip <<<"$base")" \
@@ -95,6 +96,7 @@ main() {
 	[ $# -gt 0 ] || eval "set -- $(groups | tr '\n' ' ')"
 	mkdir -p "$OUT" "$BUILD/log"
 	: >"$OUT/worse"
+	: >"$OUT/nothing"
 	for variant in base series; do
 		"$TOP/scripts/kernel.sh" --variant "$variant"
 	done
@@ -104,6 +106,7 @@ main() {
 		done
 	done
 	table "$@" | tee "$OUT/suites.md"
+	[ ! -s "$OUT/nothing" ] || { say "nothing to compare, as nothing passes on the base:"; cat "$OUT/nothing"; }
 	say "suites: $(elapsed "$start")"
 	if [ -s "$OUT/worse" ]; then
 		say "${RED}worse than the base:${OFF}"
