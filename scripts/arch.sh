@@ -11,7 +11,7 @@ arch_settings() {
 		;;
 	i386)
 		KARCH=i386 CROSS=i686-linux-gnu- TARGET=bzImage KERNEL=arch/x86/boot/bzImage DEBIAN=i386
-		QEMU_SYSTEM=(qemu-system-i386 -machine q35 -cpu max) CONSOLE=ttyS0
+		QEMU_SYSTEM=(qemu-system-i386 -machine q35 -cpu coreduo) CONSOLE=ttyS0
 		;;
 	arm64)
 		KARCH=arm64 CROSS=aarch64-linux-gnu- TARGET=Image KERNEL=arch/arm64/boot/Image DEBIAN=arm64

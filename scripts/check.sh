@@ -14,6 +14,8 @@ set -euo pipefail
 
 QUICK=
 SILENT=-s
+# Compile this instead of all that is touched.
+ONLY=
 FAILED=0
 PASSED=0
 
@@ -42,9 +44,10 @@ and, not with --quick
                a warning that the base does not give
   w2, sparse, coccinelle
                the last one with W=2, with sparse, with the kernel's semantic
-               patches: nothing that the base does not give
+               patches: nothing that the base does not give, and each finds a
+               mistake that is planted
   drivers      the drivers that the series changes, in a configuration of
-               their architecture
+               their architecture, with W=1, W=2 and sparse
   htmldocs     the documents, without a warning about what the series touches
 
 Needs linux/, and makes it when it is not there.
@@ -189,7 +192,7 @@ compile() { # COMMIT LOG MAKE_ARGUMENT...
 	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig || return
 	grep -qx CONFIG_MMU_NOTIFIER=y "$OUT/.config" ||
 		{ echo "no mmu notifiers in this configuration"; return 1; }
-	for object in $(objects); do
+	for object in ${ONLY:-$(objects)}; do
 		[ ! -e "$SRC/${object%.o}.c" ] || list+=" $object"
 	done
 	# What an interrupted run has compiled would not warn again.
@@ -218,6 +221,7 @@ check_build() {
 
 check_drivers() {
 	local object COMPILED=
+	local -a CHECKER=(W=12 KCFLAGS=-Wno-error C=1 "CF=$SPARSE")
 	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd || return 1
 	compare_objects drivers-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
 	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
@@ -226,7 +230,7 @@ check_drivers() {
 }
 
 main() {
-	local start=$SECONDS
+	local start=$SECONDS tool
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; return ;;
@@ -235,7 +239,9 @@ main() {
 		esac
 		shift
 	done
-	for tool in codespell shellcheck perl python3; do
+	local -a tools=(codespell shellcheck perl python3)
+	[ -n "$QUICK" ] || tools+=(sparse spatch sphinx-build)
+	for tool in "${tools[@]}"; do
 		command -v "$tool" >/dev/null || die2 "there is no $tool: run ./build.sh deps"
 	done
 	if [ ! -d "$LINUX_TREE/.git" ]; then

@@ -77,6 +77,18 @@ findings() { # LOG
 			<(touched_now '*.c' '*.h') - | sort -u
 }
 
+# The series with mistakes in mm/mmu_notifier.c, as a commit: one for each checker.
+planted() {
+	local index=$BUILD/index.check blob tree
+	blob=$({ lgit show HEAD:mm/mmu_notifier.c; cat "$HARNESS/planted.c"; } | lgit hash-object -w --stdin) || return
+	GIT_INDEX_FILE=$index lgit read-tree HEAD || return
+	GIT_INDEX_FILE=$index lgit update-index --cacheinfo "100644,$blob,mm/mmu_notifier.c" || return
+	tree=$(GIT_INDEX_FILE=$index lgit write-tree) || return
+	rm -f "$index"
+	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
+		lgit -c user.name=x -c user.email=x@localhost commit-tree -p HEAD -m planted "$tree"
+}
+
 # Compiles what is in mm/ and lib/ once more with a checker; the base only when
 # there is something to compare.
 compare_checker() { # NAME MAKE_ARGUMENT...
@@ -85,8 +97,11 @@ compare_checker() { # NAME MAKE_ARGUMENT...
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
 	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
+	ONLY=mm/mmu_notifier.o compile "$(planted)" "$log.planted" "$@" || return 1
 	compile HEAD "$log.series" "$@" || return 1
 	! grep -E 'is not available|error: ' "$log.series" || return 1
+	[ -n "$(comm -13 <(findings "$log.series") <(findings "$log.planted"))" ] ||
+		{ echo "a mistake that was planted was not found"; return 1; }
 	[ -n "$(findings "$log.series")" ] || return 0
 	compile base "$log.base" "$@" || return 1
 	[ -z "$(comm -13 <(findings "$log.base") <(findings "$log.series"))" ] ||
@@ -97,15 +112,11 @@ check_w2() { compare_checker w2 W=2 KCFLAGS=-Wno-error; }
 
 # Debian 12's sparse does not know the first word, and cannot evaluate the second
 # for MODULE_INFO().
-check_sparse() {
-	compare_checker sparse C=1 CF="-D__typeof_unqual__=__typeof__ '-D__builtin_strlen(x)=(sizeof(x)-1)'"
-}
+SPARSE="-D__typeof_unqual__=__typeof__ '-D__builtin_strlen(x)=(sizeof(x)-1)'"
+check_sparse() { compare_checker sparse C=1 CF="$SPARSE"; }
 
 # What it says, it says on standard output, which make -s throws away.
-check_coccinelle() {
-	SILENT='' compare_checker coccinelle C=1 CHECK="$SRC/scripts/coccicheck" MODE=report || return
-	grep -q 'mm/mmu_notifier.c$' "$BUILD/log/check-coccinelle.series" || { echo "coccicheck did not run"; return 1; }
-}
+check_coccinelle() { SILENT='' compare_checker coccinelle C=1 CHECK="$SRC/scripts/coccicheck" MODE=report; }
 
 # What is said of the documents that the series touches, and of the kernel-doc
 # that they show.

@@ -69,10 +69,10 @@ make_root() { # IMAGE
 	chmod +x "$root/bin/sed"
 	if [ -e "$1/mmu_notifier_bench.ko" ]; then
 		install -m 644 "$1/mmu_notifier_bench.ko" "$root/"
-		gcc -O2 -Wall -Werror -static -pthread -o "$root/bin/bench" "$TOP/tools/testing/bench/guest/bench.c" || return
+		gcc -O2 -Wall -Werror -static -pthread -o "$root/bin/bench" "$TOP/tools/testing/bench/guest/bench.c"
 	fi
 	if [ -e "$1/kselftest/mm/mmu_notifier" ]; then
-		our_tests "$1" "$root" || return
+		our_tests "$1" "$root"
 	fi
 	pack "$root" >"$1/root.cpio.part"
 	mv "$1/root.cpio.part" "$1/root.cpio"
@@ -81,7 +81,7 @@ make_root() { # IMAGE
 
 our_tests() { # IMAGE ROOT
 	local file
-	"${CROSS}gcc" -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$2/bin/starve" "$HARNESS/guest/starve.c" || return
+	"${CROSS}gcc" -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$2/bin/starve" "$HARNESS/guest/starve.c"
 	if is_native; then
 		add_program "$2" "$1/kselftest/mm/mmu_notifier" /kselftest/mm/mmu_notifier
 	else
@@ -115,7 +115,7 @@ pack() { # DIR
 }
 
 # The kernel takes several archives one after the other: the last has the plan.
-make_initramfs() { # IMAGE PLANFILE OUT
+make_initramfs() { # IMAGE PLANFILE OUT FILE...
 	local plan suites=
 	# Two guests can start at the same time.
 	(flock 8; make_root "$1") 8>"$1/root.lock"
@@ -123,6 +123,7 @@ make_initramfs() { # IMAGE PLANFILE OUT
 	# It becomes the guest's root folder.
 	chmod 755 "$plan"
 	install -D -m 644 "$2" "$plan/etc/plan"
+	[ $# -eq 3 ] || cp "${@:4}" "$plan/"
 	if grep -q '^PLAN=suite$' "$2"; then
 		make_suites "$1"
 		suites=$1/suites.cpio

@@ -2,6 +2,8 @@
 # Compiles what the series touches, before and after it. Sourced, never run.
 
 SERIES=HEAD
+# What else make gets, a checker for one.
+CHECKER=()
 
 touched() { lgit diff --name-only base "$SERIES" -- "$@"; }
 
@@ -29,6 +31,7 @@ compare_objects() { # NAME KARCH CROSS_COMPILE DEFCONFIG WHAT...
 	local -a omake=(make -s -C "$SRC" O="$out" ARCH="$arch" CROSS_COMPILE="$compiler" -j"$JOBS")
 	shift 4
 	objects=$(to_compile "$@")
+	[ -n "$objects" ] || { echo "the series touches nothing in: $*"; return 1; }
 	mkdir -p "$out" "$BUILD/log"
 	for commit in base "$SERIES"; do
 		which=$([ "$commit" = base ] && echo base || echo series)
@@ -51,7 +54,7 @@ compare_objects() { # NAME KARCH CROSS_COMPILE DEFCONFIG WHAT...
 			[ ! -e "$out/$object" ] || find "$out/$object" -name '*.o' -delete
 		done
 		# shellcheck disable=SC2086 # a list of words
-		"${omake[@]}" W=1 $present >"$log.$which" 2>&1 9>&- ||
+		"${omake[@]}" W=1 "${CHECKER[@]}" $present >"$log.$which" 2>&1 9>&- ||
 			{ tail -n 20 "$log.$which"; return 1; }
 	done
 	COMPILED+=" $objects"

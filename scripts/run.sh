@@ -21,6 +21,7 @@ FAILURES=
 SKIPS=
 SPLATS=
 SPLAT=
+ADD=()
 MODE=tests
 
 usage() {
@@ -50,6 +51,8 @@ name, or "fixture." for all of a fixture) only those.
   --splat T      the test splat.T.call, and of the console what
                  tools/testing/harness/expect/splats says
   --shell        a prompt in the guest instead of tests
+  --add FILE     also this file, in the guest's /: a module of your own, say,
+                 built with: make -C build/kernel/$ARCH-$CONFIG M=DIR
   --gdb          wait for a debugger on port 1234, without a time limit
 
 The verdict is FAIL until the guest's own channel says that every planned test
@@ -117,9 +120,13 @@ parse() {
 		--shell) MODE=shell PLAN=shell ;;
 		--gdb) MODE=gdb ;;
 		--icount) ACCEL=icount GUEST_CPUS=1 ;;
-		--variant | --append | --limit | --plan | --name | --failures | --skips | --splats | --splat | --cpus | --memory)
+		--variant | --append | --limit | --plan | --name | --failures | --skips | --splats | --splat | --cpus | --memory | --add)
 			[ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"
 			case $1 in
+			--add)
+				[ -r "$2" ] || die2 "--add $2: no such file"
+				ADD+=("$2")
+				;;
 			--variant) VARIANT=$2 ;;
 			--append) APPEND=$2 ;;
 			--limit)
@@ -175,7 +182,7 @@ main() {
 		grep "^$SPLAT " "$HARNESS/expect/splats" | tr -s ' ' '\n' | tail -n +2 >"$SPLATS"
 	fi
 	write_plan "${TESTS[@]}"
-	guarded make_initramfs "$image" "$DIR/plan" "$DIR/initramfs"
+	guarded make_initramfs "$image" "$DIR/plan" "$DIR/initramfs" "${ADD[@]}"
 	[ "$STATUS" -eq 0 ] || die "the initramfs could not be made (above; is the disk full?)"
 	accel=$(choose_accel "$image/kernel" "$DIR/initramfs")
 	qemu_command "$accel" "$image/kernel" "$DIR/initramfs" "$APPEND" "$DIR/results"

@@ -100,6 +100,8 @@ write_cover() {
 	cat "$COVER/$PART" "$COVER/common" >"$OUT/cover"
 	[ -n "$LAST" ] || return 0
 	[ -s "$COVER/changes" ] || die "a new version says what changed: write it to ${COVER#"$TOP/"}/changes"
+	[ "$(git -C "$TOP" show "$LAST:${COVER#"$TOP/"}/changes" 2>/dev/null)" != "$(cat "$COVER/changes")" ] ||
+		die "${COVER#"$TOP/"}/changes is what $LAST said: write what changed since"
 	{
 		printf '\nChanges since v%s:\n\n' "$((VERSION - 1))"
 		cat "$COVER/changes"
@@ -138,6 +140,9 @@ name_base() {
 		text="prerequisite: the parts of this series before \"$PART\""
 	elif [[ ${id##* } =~ ^[0-9a-f]{40}$ ]]; then
 		text="base-commit: ${id##* }"
+	elif [[ $id == /* ]]; then
+		# A folder says nothing to others.
+		text="base: $(lgit log -1 --format=%s base)"
 	else
 		text="base: $(lgit log -1 --format=%s base), ${id%_*}"
 	fi
@@ -241,7 +246,7 @@ main() {
 	guarded read_back >"$BUILD/log/send-back.log" 2>&1
 	[ "$STATUS" -eq 0 ] || { tail -n 20 "$BUILD/log/send-back.log" >&2; die "what is read back from the mails (>) is not what linux/ has (<): build/log/send-back.log"; }
 	say "${GREEN}ok${OFF} send: $(find "$OUT/mails" -name '*.eml' | wc -l) mails in ${OUT#"$TOP/"}/mails, read back and applied: no difference to linux/ ($(elapsed "$start"))"
-	say "Nothing was mailed. Read them, then: git send-email ${OUT#"$TOP/"}/mails/*.eml"
+	say "Nothing was mailed. Read them, then: git send-email ${OUT#"$TOP/"}/mails/*.eml (Debian's git-email)"
 }
 
 main "$@"

@@ -45,8 +45,13 @@ series_commit() {
 	local commit
 	[ -z "$(lgit ls-files --others --exclude-standard)" ] ||
 		warn "linux/ has files that git does not know: git add them, or they are not built"
-	# Another job may hold the index for a moment.
-	commit=$(flock "$LINUX_TREE/.git/stash.lock" git -C "$LINUX_TREE" -c user.name=x -c user.email=x@localhost stash create) ||
+	# Another job may hold the index for a moment. In a copy of linux/ every file
+	# looks changed until git has looked, and stash fails when none is.
+	commit=$({
+		flock 6
+		lgit update-index -q --refresh >&2 || true
+		lgit -c user.name=x -c user.email=x@localhost stash create
+	} 6>"$LINUX_TREE/.git/stash.lock") ||
 		die "what is not committed in linux/ could not be read (above)"
 	printf '%s\n' "${commit:-$(lgit rev-parse HEAD)}"
 }

@@ -9,15 +9,18 @@ PASSED=0
 FAILED=0
 SKIPPED=0
 BIG=srcutree.convert_to_big=1
+CELLS=(allnoconfig no-notifier)
 
 usage() {
 	cat <<EOF
-usage: ./build.sh test [check] [model] [guests]
+usage: ./build.sh test [check] [model] [matrix] [guests]
 
 Everything that CI runs, or these parts of it:
 
   check        ./build.sh check
   model        ./build.sh model
+  matrix       ./build.sh matrix of the cheapest cells:${CELLS[@]/#/ }; x86_64-debug is
+               the guest "series" below
   guests       as many at a time as there are jobs:
     series     the patched kernel passes its kselftests, and with the large SRCU
                those of teardown; the tests of misuse make it warn as expected
@@ -36,9 +39,9 @@ EOF
 add() { PASSED=$((PASSED + $1)); FAILED=$((FAILED + $2)); SKIPPED=$((SKIPPED + $3)); }
 
 # A command that leaves its totals behind.
-part() { # COMMAND
+part() { # COMMAND ARGUMENT...
 	rm -f "$BUILD/$1.totals"
-	"$TOP/scripts/$1.sh" || true
+	"$TOP/scripts/$1.sh" "${@:2}" || true
 	if [ -e "$BUILD/$1.totals" ]; then
 		# shellcheck disable=SC2046 # three numbers
 		add $(cat "$BUILD/$1.totals")
@@ -140,15 +143,16 @@ main() {
 	local start=$SECONDS part
 	case ${1:-} in -h | --help) usage; return ;; esac
 	for part in "$@"; do
-		case $part in check | model | guests) ;; *) die2 "test takes no '$part'; see ./build.sh test --help" ;; esac
+		case $part in check | model | matrix | guests) ;; *) die2 "test takes no '$part'; see ./build.sh test --help" ;; esac
 	done
-	[ $# -gt 0 ] || set -- check model guests
+	[ $# -gt 0 ] || set -- check model matrix guests
 	"$TOP/scripts/deps.sh"
 	"$TOP/scripts/fetch.sh"
 	"$TOP/scripts/tree.sh"
 	for part in "$@"; do
 		case $part in
 		guests) part_guests ;;
+		matrix) part matrix "${CELLS[@]}" ;;
 		*) part "$part" ;;
 		esac
 	done

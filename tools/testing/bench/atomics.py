@@ -10,7 +10,7 @@ import re
 import gdb
 
 # What "bench once" does; the first is to warm up.
-STATES = [None, "none 0", "list 1", "elsewhere 1", "hit 1", "hit 8"]
+STATES = [None, "none 0", "list 1", "elsewhere 1", "hit 1", "hit 8", "emptied 0"]
 
 
 def follow():

@@ -22,6 +22,7 @@
  *   SHARED_NUMBER	ranges that are active together have one number
  *   REREAD		read_begin returns what it finds after the wait
  *   EARLY_WAKE		who ends a range wakes first, and takes it off then
+ *   NEWEST_WAKES_NOT	the end of the newest range that is waited for wakes nobody
  *   EARLY_UNPIN	the pin is dropped before the finish pass
  *   NO_WAIT		read_begin does not wait
  *   REPIN		what is being removed is pinned again (with -DLIVE)
@@ -33,17 +34,23 @@
 /* No numbers, which would be without end: who is newer than the reader is. */
 #define NEXT(n)		0
 #define NEWER(i)	newer[i]
+#define SOMEBODY_WAITS	(!newer[me])
 #define OLDER		true
 #else
 #define NEXT(n)		(n + 1)
 /* S was inserted before the range began. */
 #define OLDER		(inserted < seq[me])
 #define NEWER(i)	(seq[i] > newest)
+#ifdef NEWEST_WAKES_NOT
+#define SOMEBODY_WAITS	(seq[me] < newest_waited)
+#else
+#define SOMEBODY_WAITS	(seq[me] <= newest_waited)
+#endif
 #endif
 
 /* subscriptions */
 byte invalidate_seq = 1;
-byte nr_waiting;
+byte newest_waited;
 /* active_ranges: who is on it, and with what; here all overlap S or do not */
 bool linked[INVALIDATORS];
 bool overlaps[INVALIDATORS];
@@ -185,12 +192,12 @@ proctype invalidator(byte me)
 		/* mn_itree_inv_end() */
 #ifdef EARLY_WAKE
 		if
-		:: nr_waiting > 0 -> wake()
+		:: SOMEBODY_WAITS -> wake()
 		:: else
 		fi;
 		linked[me] = false
 #else
-		atomic { linked[me] = false; must_wake = nr_waiting > 0;
+		atomic { linked[me] = false; must_wake = SOMEBODY_WAITS;
 			if
 			:: deferred && !linked[1 - me] -> deferred = false; in_tree = true
 			:: else
@@ -253,7 +260,10 @@ proctype driver()
 			newer[0] = false;
 			newer[1] = false;
 			must_wait = IS_ACTIVE;
-			nr_waiting = nr_waiting + must_wait
+			if
+			:: must_wait -> newest_waited = newest
+			:: else
+			fi
 		};
 #ifndef NO_WAIT
 		if
@@ -265,8 +275,7 @@ proctype driver()
 				:: atomic { IS_ACTIVE -> skip };
 					!queued	/* schedule() */
 				fi
-			od;
-			atomic { nr_waiting-- }
+			od
 		:: else
 		fi;
 #endif

@@ -262,6 +262,8 @@ static void count(void)
 		measure(i % 2 ? "hit" : "elsewhere", interval[i / 2]);
 		call(BENCH_INTERVALS_OFF, NULL, "intervals off");
 	}
+	/* An mm that has had interval notifiers. */
+	measure("emptied", 0);
 	for (i = 0; i < ARRAY_SIZE(active); i++)
 		measure_active(active[i]);
 	measure_teardown(BENCH_UNREGISTER, "unregister", NULL);
@@ -382,6 +384,7 @@ static void once(void)
 	intervals_on(8, hit);
 	do_madvise();
 	call(BENCH_INTERVALS_OFF, NULL, "intervals off");
+	do_madvise();
 }
 
 int main(int argc, char **argv)
