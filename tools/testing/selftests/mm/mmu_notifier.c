@@ -945,6 +945,7 @@ struct call {
 	int (*func)(int fd, int id);
 	int ret;
 	uint64_t seq;
+	atomic_int tid;
 	atomic_bool done;
 };
 
@@ -952,6 +953,7 @@ static void *call_thread(void *arg)
 {
 	struct call *call = arg;
 
+	atomic_store(&call->tid, syscall(SYS_gettid));
 	call->ret = call->func(call->fd, call->id);
 	atomic_store(&call->done, true);
 	return NULL;
@@ -1920,6 +1922,52 @@ TEST_F(elsewhere, older_and_newer)
 	unhold(_metadata, &newer);
 	EXPECT_EQ(0, read_begin_call(self->fd, call.id));
 	EXPECT_EQ(2, tmn_stats(self->fd, call.id).starts);
+}
+
+/* How often a thread of this process has gone to sleep. */
+static long sleeps(int tid)
+{
+	char name[64], line[128];
+	long ret = -1;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/self/task/%d/status", tid);
+	f = fopen(name, "r");
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f))
+		sscanf(line, "voluntary_ctxt_switches: %ld", &ret);
+	fclose(f);
+	return ret;
+}
+
+/* Who waits for an old range is not woken by the end of each newer one. */
+TEST_F(elsewhere, sleeps_on)
+{
+	struct call call = { .fd = self->fd, .func = read_begin_call };
+	struct held older;
+	pthread_t reader;
+	long before;
+	int list, i;
+
+	list = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map, self->page);
+	ASSERT_GT(list, 0);
+	call.id = tmn_register(self->fd, variant->kind, 0, 0, self->map, self->page);
+	ASSERT_GT(call.id, 0);
+	hold(_metadata, &older, self->fd, list, self->map, self->page);
+	ASSERT_EQ(0, pthread_create(&reader, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	before = sleeps(atomic_load(&call.tid));
+	EXPECT_GT(before, 0);
+	for (i = 0; i < 50; i++) {
+		EXPECT_EQ(0, madvise(self->map + self->page, self->page, MADV_DONTNEED));
+		usleep(1000);
+	}
+	EXPECT_LT(sleeps(atomic_load(&call.tid)) - before, 10);
+	EXPECT_FALSE(atomic_load(&call.done));
+	unhold(_metadata, &older);
+	ASSERT_EQ(0, pthread_join(reader, NULL));
+	EXPECT_EQ(0, call.ret);
 }
 
 /* Ranges overlap when they have a page in common, and not when they touch. */
