@@ -137,8 +137,11 @@ struct tmn_slot {
 	atomic_t at_gate;
 	atomic64_t secondary;
 
-	/* protects what follows; taken under page table locks */
-	spinlock_t lock;
+	/*
+	 * protects what follows; taken under page table locks, and where not
+	 * even PREEMPT_RT may sleep
+	 */
+	raw_spinlock_t lock;
 	bool off;
 	struct tmn_stats stats;
 	struct tmn_open open[TMN_MAX_OPEN];
@@ -264,7 +267,6 @@ static void tmn_pass_gate(struct tmn_slot *slot, u32 gate,
 	    !tmn_concerns(slot, range->start, range->end))
 		return;
 	atomic_inc(&slot->at_gate);
-	wake_up_all(&slot->file->wq);
 	if (!wait_event_timeout(slot->file->wq,
 				!(READ_ONCE(slot->closed) & gate),
 				TMN_LIMIT)) {
@@ -284,7 +286,6 @@ static void tmn_spin_at_gate(struct tmn_slot *slot)
 	if (!(READ_ONCE(slot->closed) & TMN_GATE_SPIN))
 		return;
 	atomic_inc(&slot->at_gate);
-	wake_up_all(&slot->file->wq);
 	while (READ_ONCE(slot->closed) & TMN_GATE_SPIN && time_before(jiffies, limit))
 		cpu_relax();
 	if (READ_ONCE(slot->closed) & TMN_GATE_SPIN) {
@@ -302,12 +303,12 @@ static void tmn_callback(struct tmn_slot *slot, enum tmn_where where)
 {
 	struct tmn_slot *target = NULL;
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	if (slot->armed.where == where) {
 		target = slot->armed_slot;
 		slot->armed_slot = NULL;
 	}
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	if (target)
 		tmn_make_call(target, slot->armed.what);
 }
@@ -406,7 +407,7 @@ static int tmn_start(struct mmu_notifier *mn,
 	if (!ret)
 		ret = tmn_mirror_start(slot, range);
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	if (ret) {
 		slot->stats.failed++;
 		/* The caller that may block is going to call end all the same. */
@@ -426,7 +427,7 @@ static int tmn_start(struct mmu_notifier *mn,
 		break;
 	}
 	tmn_log(slot, TMN_EV_START, range, ret);
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 
 	if (!mmu_notifier_range_blockable(range))
 		tmn_spin_at_gate(slot);
@@ -448,7 +449,7 @@ static void tmn_end(struct mmu_notifier *mn,
 	if (!tmn_concerns(slot, range->start, range->end))
 		return;
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	slot->stats.ends++;
 	for (i = 0; i < TMN_MAX_OPEN; i++) {
 		struct tmn_open *open = &slot->open[i];
@@ -472,7 +473,7 @@ static void tmn_end(struct mmu_notifier *mn,
 		slot->stats.unmatched++;
 	}
 	tmn_log(slot, TMN_EV_END, range, 0);
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	if (mmu_notifier_range_blockable(range))
 		tmn_callback(slot, TMN_IN_END);
 }
@@ -490,11 +491,11 @@ static void tmn_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	might_sleep();
 	/* Nobody maps any more: no users of the mm, or being taken off. */
 	tmn_mirror_start(slot, &range);
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	slot->stats.releases++;
 	slot->stats.release_anon = get_mm_counter_sum(mm, MM_ANONPAGES);
 	tmn_log(slot, TMN_EV_RELEASE, &range, 0);
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	tmn_callback(slot, TMN_IN_RELEASE);
 }
 
@@ -504,11 +505,11 @@ static bool tmn_young(struct mmu_notifier *mn, unsigned long start,
 	struct tmn_slot *slot = tmn_slot_of(mn);
 	const struct mmu_notifier_range range = { .start = start, .end = end };
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	if (tmn_concerns(slot, start, end))
 		++*counter;
 	tmn_log(slot, TMN_EV_YOUNG, &range, 0);
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	return false;
 }
 
@@ -555,10 +556,10 @@ static void tmn_list_free(struct tmn_list *list)
 	if (slot->cfg.flags & TMN_F_SLOW_FREE)
 		mdelay(1);
 	tmn_callback(slot, TMN_IN_FREE);
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	slot->stats.frees++;
 	slot->off = true;
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	slot->list = NULL;
 	kfree(list);
 	kref_put(&file->ref, tmn_file_free);
@@ -594,7 +595,7 @@ static bool tmn_invalidate_common(struct mmu_interval_notifier *mni,
 		mutex_unlock(&slot->user_lock);
 	}
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	if (ret)
 		slot->stats.failed++;
 	else
@@ -603,7 +604,7 @@ static bool tmn_invalidate_common(struct mmu_interval_notifier *mni,
 	if (!(cur_seq & 1))
 		slot->stats.unmatched++;
 	tmn_log(slot, TMN_EV_INVALIDATE, range, ret);
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 
 	if (!ret && blockable)
 		tmn_pass_gate(slot, TMN_GATE_START, range);
@@ -635,9 +636,9 @@ static bool tmn_invalidate_start(struct mmu_interval_notifier *mni,
 		tf->range = *range;
 		*finish = &tf->f;
 	} else {
-		spin_lock(&slot->lock);
+		raw_spin_lock(&slot->lock);
 		slot->stats.absorbed++;
-		spin_unlock(&slot->lock);
+		raw_spin_unlock(&slot->lock);
 	}
 	return true;
 }
@@ -650,10 +651,10 @@ static void tmn_invalidate_finish(struct mmu_interval_notifier_finish *finish)
 
 	if (mmu_notifier_range_blockable(&tf->range))
 		tmn_pass_gate(slot, TMN_GATE_FINISH, &tf->range);
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	slot->stats.finishes++;
 	tmn_log(slot, TMN_EV_FINISH, &tf->range, 0);
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	kfree(tf);
 }
 
@@ -705,7 +706,7 @@ static struct tmn_slot *tmn_slot_alloc(struct tmn_file *file,
 	slot->cfg = *cfg;
 	mutex_init(&slot->call);
 	mutex_init(&slot->user_lock);
-	spin_lock_init(&slot->lock);
+	raw_spin_lock_init(&slot->lock);
 	init_rwsem(&slot->mapping);
 	INIT_LIST_HEAD(&slot->faults);
 	tmn_fill_ops(&slot->ops, cfg);
@@ -910,11 +911,11 @@ static int tmn_put(struct tmn_slot *slot)
 	struct tmn_list *list = slot->list;
 	unsigned int users;
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	users = slot->users;
 	if (users)
 		slot->users--;
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	if (!users)
 		return -ENOENT;
 	if (users == 1)
@@ -933,10 +934,10 @@ static void tmn_forget(struct tmn_slot *slot)
 {
 	struct tmn_file *file = slot->file;
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	slot->off = true;
 	slot->live = false;
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	kfree(slot->list);
 	slot->list = NULL;
 	kref_put(&file->ref, tmn_file_free);
@@ -1095,9 +1096,9 @@ static int tmn_map(struct tmn_slot *slot, const struct tmn_page *map)
 	ret = tmn_map_page(slot, map);
 	up_read(&slot->mapping);
 	if (!ret) {
-		spin_lock(&slot->lock);
+		raw_spin_lock(&slot->lock);
 		slot->stats.mapped++;
-		spin_unlock(&slot->lock);
+		raw_spin_unlock(&slot->lock);
 	}
 	return ret;
 }
@@ -1152,10 +1153,10 @@ static int tmn_check(struct tmn_slot *slot, const struct tmn_page *check)
 		ret = tmn_is_same(*mirror, check->addr);
 	mutex_unlock(&slot->user_lock);
 	if (ret >= 0) {
-		spin_lock(&slot->lock);
+		raw_spin_lock(&slot->lock);
 		slot->stats.checked += ret;
 		slot->stats.wrong += !ret;
-		spin_unlock(&slot->lock);
+		raw_spin_unlock(&slot->lock);
 	}
 	return ret;
 }
@@ -1219,13 +1220,13 @@ static int tmn_make_call(struct tmn_slot *slot, u32 what)
 {
 	int ret;
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	slot->stats.calls++;
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	ret = tmn_do(slot, what);
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	slot->stats.call_ret = ret;
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	return ret;
 }
 
@@ -1388,22 +1389,21 @@ out:
 	return ret;
 }
 
+/* Polls: who is at a gate where it may not sleep can wake nobody on PREEMPT_RT. */
 static int tmn_at_gate(struct tmn_file *file, struct tmn_wait *wait)
 {
 	struct tmn_slot *slot = xa_load(&file->slots, wait->id);
-	long left = tmn_limit(wait);
+	unsigned long limit = jiffies + tmn_limit(wait);
 
-	if (!wait->id)
-		left = wait_event_interruptible_timeout(file->wq,
-							READ_ONCE(file->holding), left);
-	else if (slot)
-		left = wait_event_interruptible_timeout(file->wq,
-							atomic_read(&slot->at_gate), left);
-	else
+	if (wait->id && !slot)
 		return -ENOENT;
-	if (left < 0)
-		return left;
-	return left ? 0 : -ETIMEDOUT;
+	while (!(slot ? atomic_read(&slot->at_gate) : READ_ONCE(file->holding))) {
+		if (time_after(jiffies, limit))
+			return -ETIMEDOUT;
+		if (msleep_interruptible(1))
+			return -EINTR;
+	}
+	return 0;
 }
 
 static int tmn_hold(struct tmn_file *file, struct tmn_wait *wait)
@@ -1413,7 +1413,6 @@ static int tmn_hold(struct tmn_file *file, struct tmn_wait *wait)
 	mutex_lock(&file->lock);
 	file->holding++;
 	mutex_unlock(&file->lock);
-	wake_up_all(&file->wq);
 	unheld = wait_event_timeout(file->wq, READ_ONCE(file->unhold),
 				    tmn_limit(wait));
 	mutex_lock(&file->lock);
@@ -1427,10 +1426,10 @@ static int tmn_events(struct tmn_slot *slot, struct tmn_events *events)
 	u32 count;
 
 	/* The log only grows, what is below nr_log does not change. */
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	count = slot->nr_log;
 	events->lost = slot->lost;
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	events->count = min(count, events->max);
 	if (copy_to_user(u64_to_user_ptr(events->buffer), slot->log,
 			 events->count * sizeof(*slot->log)))
@@ -1442,9 +1441,9 @@ static void tmn_stats(struct tmn_slot *slot, struct tmn_stats *stats)
 {
 	u32 id = slot->cfg.id;
 
-	spin_lock(&slot->lock);
+	raw_spin_lock(&slot->lock);
 	*stats = slot->stats;
-	spin_unlock(&slot->lock);
+	raw_spin_unlock(&slot->lock);
 	stats->id = id;
 	stats->secondary = atomic64_read(&slot->secondary);
 }

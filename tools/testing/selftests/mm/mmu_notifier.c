@@ -264,7 +264,9 @@ static char *map_aligned(size_t len, size_t align, bool huge)
 	if (map == MAP_FAILED)
 		return MAP_FAILED;
 	start = (char *)(((uintptr_t)map + align - 1) & ~(align - 1));
-	if (madvise(start, len, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
+	/* A kernel without huge pages knows neither. */
+	if (madvise(start, len, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
+	    (huge || errno != EINVAL))
 		return MAP_FAILED;
 	memset(start, 1, len);
 	return start;
