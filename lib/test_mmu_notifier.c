@@ -760,9 +760,9 @@ static int tmn_get(struct tmn_slot **slot, u32 what)
 	WRITE_ONCE(tmn_get_slot, NULL);
 	if (!IS_ERR(mn)) {
 		*slot = tmn_slot_of(mn);
-		spin_lock(&(*slot)->lock);
+		raw_spin_lock(&(*slot)->lock);
 		(*slot)->users++;
-		spin_unlock(&(*slot)->lock);
+		raw_spin_unlock(&(*slot)->lock);
 	}
 	mutex_unlock(&tmn_get_lock);
 	return PTR_ERR_OR_ZERO(mn);
@@ -1283,10 +1283,10 @@ static int tmn_call_from(struct tmn_file *file, const struct tmn_call *call)
 		mmap_write_unlock(current->mm);
 		return ret;
 	default:
-		spin_lock(&from->lock);
+		raw_spin_lock(&from->lock);
 		from->armed = *call;
 		from->armed_slot = slot;
-		spin_unlock(&from->lock);
+		raw_spin_unlock(&from->lock);
 		return 0;
 	}
 }
