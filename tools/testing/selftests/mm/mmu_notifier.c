@@ -50,8 +50,42 @@ struct area {
 	pid_t child;
 };
 
+static void *wait_for_others(void *barrier)
+{
+	pthread_barrier_wait(barrier);
+	return NULL;
+}
+
+/*
+ * The C library keeps the stacks of threads that have ended. So none has to be
+ * mapped for a thread that is started while an invalidation is held, which on a
+ * kernel without per-VMA locks holds the mmap_lock.
+ */
+static void keep_stacks(void)
+{
+	pthread_barrier_t barrier;
+	pthread_t threads[8];
+	pthread_attr_t attr;
+	int i, n;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	pthread_setattr_default_np(&attr);
+	pthread_barrier_init(&barrier, NULL, ARRAY_SIZE(threads));
+	for (n = 0; n < (int)ARRAY_SIZE(threads); n++)
+		if (pthread_create(&threads[n], NULL, wait_for_others, &barrier))
+			abort();
+	for (i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static int tmn_open(void)
 {
+	static bool kept;
+
+	if (!kept)
+		keep_stacks();
+	kept = true;
 	return open("/dev/test_mmu_notifier", O_RDWR | O_CLOEXEC);
 }
 
@@ -1929,18 +1963,21 @@ TEST_F(elsewhere, older_and_newer)
 /* How often a thread of this process has gone to sleep. */
 static long sleeps(int tid)
 {
-	char name[64], line[128];
-	long ret = -1;
-	FILE *f;
+	static const char key[] = "\nvoluntary_ctxt_switches:";
+	char name[64], text[4096];
+	ssize_t len;
+	char *found;
+	int fd;
 
 	snprintf(name, sizeof(name), "/proc/self/task/%d/status", tid);
-	f = fopen(name, "r");
-	if (!f)
+	fd = open(name, O_RDONLY);
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (len < 0)
 		return -errno;
-	while (fgets(line, sizeof(line), f))
-		sscanf(line, "voluntary_ctxt_switches: %ld", &ret);
-	fclose(f);
-	return ret;
+	text[len] = 0;
+	found = strstr(text, key);
+	return found ? atol(found + strlen(key)) : -ENOENT;
 }
 
 /* Who waits for an old range is not woken by the end of each newer one. */
