@@ -45,7 +45,7 @@ try() { # OPTION...
 
 # The hunks that do not apply as they are, with their files, and why.
 reasons() {
-	sed -nE "s/^\|\+\+\+ b\/([^[:space:]]*).*/\1/p; s/^patching file '?([^']*)'?$/\1/p; s/^(Hunk #[0-9]+) FAILED at ([0-9]+).*/  \1: other lines stand at \2/p; s/^(Hunk #[0-9]+) succeeded at ([0-9]+) with fuzz.*/  \1: other lines stand around \2/p; s/^(No file to patch).*/  \1: this kernel does not have it/p" "$LOG" |
+	sed -nE "s/^\|\+\+\+ b\/([^[:space:]]*).*/\1/p; s/^patching file '?([^']*)'?$/\1/p; s/^(Hunk #[0-9]+) FAILED at ([0-9]+).*/  \1: other lines stand at \2/p; s/^(Hunk #[0-9]+) succeeded at ([0-9]+) with fuzz.*/  \1: other lines stand around \2/p; s/^(No file to patch).*/  \1: this kernel does not have it/p; s/^The next patch would create the file (.*),$/\1\n  it is there already, and is another one/p" "$LOG" |
 		awk '/^  / { print "    " file ":" $0; next } { file = $0 }'
 }
 
@@ -100,6 +100,8 @@ main() {
 	for patch in "${patches[@]}"; do
 		verdict "$patch"
 	done
+	say "applies: $((${#patches[@]} - BAD)) of ${#patches[@]} as they are"
+	[ "$BAD" -eq 0 ] || say "Where lines moved, git am -3 may know better. What patch(1) said, and the hunks that are left: ${SCRATCH#"$TOP/"}.log, ${SCRATCH#"$TOP/"}"
 	[ "$BAD" -eq 0 ]
 }
 

@@ -78,10 +78,12 @@ files_of_old_patches() {
 generate() {
 	rm -rf "$OUT"
 	mkdir -p "$OUT/patches" "$OUT/files"
-	if [ "$(lgit rev-list --count base..HEAD)" -gt 0 ]; then
-		[ -n "$(last_part)" ] || die "no commit of linux/ belongs to a part: git -C linux branch part/fixes"
-		write_patches
-	fi
+	[ "$(lgit rev-list --count base..HEAD)" -gt 0 ] ||
+		die "linux/ has the base alone: ./build.sh tree --again applies patches/"
+	! lgit log --format=%s base..HEAD | grep -E '^(fixup|squash|amend)! ' >&2 ||
+		die "these are to be melted first: git -C linux rebase -i --autosquash base"
+	[ -n "$(last_part)" ] || die "no commit of linux/ belongs to a part: git -C linux branch part/fixes"
+	write_patches
 	write_series >"$OUT/series"
 	[ "$(series_count)" -eq "$(lgit rev-list --count base..HEAD)" ] ||
 		die "the part/ branches of linux/ do not follow each other: git -C linux log --oneline --decorate base..HEAD shows where they are"
@@ -118,6 +120,35 @@ install_export() {
 	rsync -c "$OUT/series" "$OUT/MAINTAINERS.snippet" "$TOP/"
 }
 
+# A change a line, and its subject.
+ids_of_patches() {
+	series_patches | while read -r patch; do
+		printf '%s %s\n' "$(git patch-id --stable <"$TOP/patches/$patch" | cut -d' ' -f1)" "$patch"
+	done
+}
+
+ids_of_commits() {
+	local commit
+	for commit in $(lgit rev-list --reverse base..HEAD); do
+		printf '%s %s\n' "$(lgit show "$commit" | git patch-id --stable | cut -d' ' -f1)" \
+			"$(basename "$OUT/patches/$(printf '%04d' $((++n)))"-*.patch)"
+	done
+}
+
+# On another base than the patches were exported from, their context and blob
+# names differ, and only the changes can be compared.
+check_only() {
+	local recorded n=0
+	recorded=$(sed -n 's/^base-commit: //p' "$TOP"/patches/0001-*.patch)
+	if [ "$recorded" = "$(lgit rev-parse base)" ]; then
+		[ -z "$(differences)" ] || { differences >&2; die "patches/ and linux/ differ: run ./build.sh export"; }
+	else
+		say "export: the base is not the one of the export: comparing changes alone"
+		diff <(ids_of_patches) <(ids_of_commits) >&2 || die "patches/ (<) and linux/ (>) differ: run ./build.sh export"
+	fi
+	say "export: patches/ and linux/ agree"
+}
+
 main() {
 	local check=
 	case ${1:-} in -h | --help) usage; return ;; --check) check=1 ;; '') ;; *) die2 "export takes no '$1'" ;; esac
@@ -128,8 +159,7 @@ main() {
 	! is_dirty || die "linux/ has uncommitted changes: commit them (git -C linux commit --fixup COMMIT, then rebase -i --autosquash base)"
 	generate
 	if [ -n "$check" ]; then
-		[ -z "$(differences)" ] || { differences >&2; die "patches/ and linux/ differ: run ./build.sh export"; }
-		say "export: patches/ and linux/ agree"
+		check_only
 		return
 	fi
 	if patches_changed; then

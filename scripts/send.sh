@@ -11,6 +11,7 @@ PART=all
 LAST=
 OUT=$BUILD/send
 COVER=$TOP/Documentation/series/cover
+GET_MAINTAINER="scripts/get_maintainer.pl --nokeywords --nogit --nogit-fallback --nogit-chief-penguins --norolestats"
 
 usage() {
 	cat <<EOF
@@ -22,14 +23,16 @@ the patches of linux/ as their poster's, signed off. Then it reads them back wit
 b4 am, applies them with git am, and compares the outcome with linux/.
 
   --part P    only the patches of one part: $PARTS
-  --last R    the tag posted/vN of what was posted last (default: the highest):
-              its version is counted on, the cover says what changed
+  --last R    the tag posted/vN, or posted/PART/vN, of what was posted last
+              (default: the highest): its version is counted on, the cover says
+              what changed
               (Documentation/series/cover/changes), and the range-diff comes
               below its line "---"
 
 Who posts is who git says: user.name, user.email, and format.signOff=true, which
 is their word for the Developer's Certificate of Origin, section 11 of
-Documentation/process/submitting-patches.rst. After posting: git tag posted/vN.
+Documentation/process/submitting-patches.rst. After posting: git tag posted/vN, or
+posted/PART/vN. Who is to have a copy besides is in Documentation/series/cover/cc.
 EOF
 }
 
@@ -55,7 +58,7 @@ in_clone() { git -C "$OUT/tree" "$@"; }
 # b4 wants the branch checked out, and writes to the home of its user.
 in_b4() {
 	(cd "$OUT/tree" && HOME=$OUT/home XDG_DATA_HOME='' XDG_CACHE_HOME='' \
-		EDITOR="cp '$OUT/cover'" b4 --offline-mode "$@")
+		EDITOR="cp '$OUT/cover.edit'" b4 --offline-mode "$@")
 }
 
 make_clone() {
@@ -66,13 +69,21 @@ make_clone() {
 	in_clone config user.email "$ADDRESS"
 	# b4 asks how it would mail, even when it does not.
 	in_clone config sendemail.smtpserver /bin/false
+	# Words like "riscv" in a changelog are no reason to write to its list.
+	in_clone config b4.send-auto-to-cmd "$GET_MAINTAINER --nol"
+	in_clone config b4.send-auto-cc-cmd "$GET_MAINTAINER --nom --nor"
 	in_clone checkout -q -B fork "$FROM"
 }
 
-# Version N of a posting is the tag posted/vN.
-last_posted() { git -C "$TOP" tag -l 'posted/v*' | grep -xE 'posted/v[0-9]+' | sort -V | tail -n 1 || true; }
+# Version N of a posting is the tag posted/vN, of a part posted/PART/vN.
+last_posted() { git -C "$TOP" tag -l "$POSTED*" | grep -xE "${POSTED}[0-9]+" | sort -V | tail -n 1 || true; }
 
-version() { if [ -z "$LAST" ]; then echo 1; else echo $((${LAST#posted/v} + 1)); fi; }
+version() { if [ -z "$LAST" ]; then echo 1; else echo $((${LAST##*/v} + 1)); fi; }
+
+# Whom get_maintainer does not name: whose commits are mended, for one.
+copies() {
+	sed -nE "s/^(all|[a-z,]*\b$PART\b[a-z,]*) +([^#]*[^# ]) *(#.*)?$/\2/p" "$COVER/cc" | sort -u
+}
 
 # The patches of the last version, on the base of this one.
 apply_last() {
@@ -97,7 +108,12 @@ range_diff() {
 }
 
 write_cover() {
+	local address
 	cat "$COVER/$PART" "$COVER/common" >"$OUT/cover"
+	copies | while read -r address; do
+		grep -qF "$address" "$LINUX_TREE/MAINTAINERS" ||
+			die "cover/cc: MAINTAINERS of this kernel does not know $address any more"
+	done
 	[ -n "$LAST" ] || return 0
 	[ -s "$COVER/changes" ] || die "a new version says what changed: write it to ${COVER#"$TOP/"}/changes"
 	[ "$(git -C "$TOP" show "$LAST:${COVER#"$TOP/"}/changes" 2>/dev/null)" != "$(cat "$COVER/changes")" ] ||
@@ -152,6 +168,7 @@ name_base() {
 prepare() {
 	in_b4 prep -n "$NAME" -f fork
 	sign_off
+	{ cat "$OUT/cover"; echo; copies | sed 's/^/Cc: /'; } >"$OUT/cover.edit"
 	in_b4 prep --edit-cover
 	[ "$VERSION" -eq 1 ] || in_b4 prep --force-revision "$VERSION"
 	in_b4 prep --auto-to-cc
@@ -217,9 +234,11 @@ options() {
 		shift
 	done
 	tr ' ' '\n' <<<"all $PARTS" | grep -xF -- "$PART" >/dev/null || die2 "--part $PART: there is only: $PARTS"
+	POSTED=posted/v
+	[ "$PART" = all ] || POSTED=posted/$PART/v
 	[ -n "$LAST" ] || LAST=$(last_posted)
 	[ -n "$LAST" ] || return 0
-	[[ $LAST =~ ^posted/v[0-9]+$ ]] || die2 "--last $LAST: not the name of a tag posted/vN"
+	[[ $LAST =~ ^posted/([a-z]+/)?v[0-9]+$ ]] || die2 "--last $LAST: not the name of a tag posted/vN or posted/PART/vN"
 	git -C "$TOP" rev-parse -q --verify "refs/tags/$LAST^{commit}" >/dev/null || die2 "--last $LAST: there is no such tag"
 }
 
@@ -246,7 +265,7 @@ main() {
 	guarded read_back >"$BUILD/log/send-back.log" 2>&1
 	[ "$STATUS" -eq 0 ] || { tail -n 20 "$BUILD/log/send-back.log" >&2; die "what is read back from the mails (>) is not what linux/ has (<): build/log/send-back.log"; }
 	say "${GREEN}ok${OFF} send: $(find "$OUT/mails" -name '*.eml' | wc -l) mails in ${OUT#"$TOP/"}/mails, read back and applied: no difference to linux/ ($(elapsed "$start"))"
-	say "Nothing was mailed. Read them, then: git send-email ${OUT#"$TOP/"}/mails/*.eml (Debian's git-email)"
+	say "Nothing was mailed. Who posts answers for all of it. Read them, then: git send-email ${OUT#"$TOP/"}/mails/*.eml (Debian's git-email)"
 }
 
 main "$@"

@@ -45,7 +45,7 @@ unpack_base() { # INTO
 		tar -c --exclude=.git -C "$LINUX" . | tar -x -C "$1" || return
 	fi
 	# Debian's source ignores every file at the top, new ones below included.
-	sed -i -z 's/#\n# Debian packaging: ignore everything at the top.*//' "$1/.gitignore"
+	[ ! -e "$1/.gitignore" ] || sed -i -z 's/#\n# Debian packaging: ignore everything at the top.*//' "$1/.gitignore"
 }
 
 # The same source gives the same commit everywhere: name, date and message
@@ -71,7 +71,10 @@ make_base() {
 	need_space 8 "linux/, the build and its guests"
 	rm -rf "$part"
 	step "tree: unpacking $(base_id)"
-	unpack_base "$part" || die "the base kernel could not be unpacked (above): if the disk is full make room; if the package is damaged remove build/base and try again"
+	unpack_base "$part" || {
+		rm -rf "$part"
+		die "the base kernel could not be unpacked (above): if the disk is full make room; if the package is damaged remove build/base and try again"
+	}
 	commit_base "$part" || die "the base kernel could not be committed (above)"
 	base_id >"$part/.git/base-id"
 	# Only now: what is there is good until the new one is complete.
@@ -111,6 +114,9 @@ apply_series() { # OLD
 				lgit am --abort 2>/dev/null || true
 				explain_failure "$patch" || true
 				lgit checkout -q -f -B series "$old"
+				# The base alone is nobody's work, and nothing to export.
+				[ "$old" != "$(lgit rev-parse base)" ] ||
+					die "linux/ has the base alone now. Mend the patch on its own base and export it again, or give the kernel it was written for; or apply the series by hand (git -C linux am -3 ../patches/*.patch), make the branches part/NAME, and remove linux/.git/applying"
 				rm "$LINUX_TREE/.git/applying"
 				die "linux/ is back where it was. Mend the patch on its own base and export it again, or give the kernel it was written for"
 			}
@@ -156,8 +162,9 @@ main() {
 	local force=
 	case ${1:-} in -h | --help) usage; return ;; --again) force=1 ;; '') ;; *) die2 "tree takes no '$1'" ;; esac
 	if [ -z "$LINUX" ] && [ -z "$(base_deb)" ]; then
-		die2 "there is no base kernel yet: run ./build.sh fetch"
+		die2 "there is no base kernel yet: run ./build.sh fetch, or give --linux DIR as before"
 	fi
+	[ -z "$LINUX" ] || "$TOP/scripts/fetch.sh"
 	if [ ! -d "$LINUX_TREE/.git" ]; then
 		make_base
 		apply_series base
@@ -165,7 +172,7 @@ main() {
 	fi
 	[ -e "$LINUX_TREE/.git/applying" ] || need_calm
 	if [ "$(cat "$LINUX_TREE/.git/base-id" 2>/dev/null)" != "$(base_id)" ]; then
-		if has_unexported_work; then
+		if [ ! -e "$LINUX_TREE/.git/applying" ] && has_unexported_work; then
 			die "linux/ was made from $(cat "$LINUX_TREE/.git/base-id"), not from $(base_id), and holds unexported work: export it, move linux/ away, and try again"
 		fi
 		[ -z "$(own_branches)" ] ||
