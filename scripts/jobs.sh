@@ -21,7 +21,7 @@ jobs_usage() {
                    ~/$WORKDIR, and need what ./build.sh deps installs
   --again          also what passed before
 An interrupted run goes on where it was. A job that passed is not run again until
-the series, the tests or the scripts change.
+the series or what the job runs of ours changes.
 EOF
 }
 
@@ -64,16 +64,24 @@ jobs_parse() { # SCRIPT "EVERY NAME" ARGUMENT...
 
 repository_files() { git -C "$TOP" ls-files -co --exclude-standard; }
 
-# What the outcome of a job depends on.
-jobs_key() {
-	local commit
+# What the jobs run of our own.
+USED='scripts/(arch|initramfs|jobs|kconfig|kernel|lib|matrix|mutants|objects|qemu|run|series|userland|verdict|worker)[.]sh|scripts/[a-z]*[.]awk|tools/testing/harness/(guest|kconfig)/.*|tools/testing/harness/(console-.*|matrix)'
+
+sums_of() { # EXPRESSION
+	(cd "$TOP" && repository_files | { grep -xE "$1" || true; } | LC_ALL=C sort | xargs -r -d '\n' sha1sum)
+}
+
+# What the outcome of a job depends on, a line for each name.
+jobs_keys() { # NAME...
+	local commit name common
 	commit=$(series_commit) || return
-	{
-		echo "$ARCH $CONFIG $ACCEL"
-		lgit rev-parse "$commit^{tree}"
-		cd "$TOP" || return
-		repository_files | grep -E '^(scripts|tools)/' | LC_ALL=C sort | xargs -d '\n' sha1sum
-	} | sha1sum | cut -d' ' -f1
+	common=$(echo "$ARCH $CONFIG $ACCEL"; lgit rev-parse "$commit^{tree}"; sums_of "$USED") || return
+	for name in "$@"; do
+		{
+			printf '%s\n' "$common"
+			sums_of "tools/testing/mutants/${name}[.]patch|tools/testing/harness/expect/${name}[.]skips"
+		} | sha1sum | cut -d' ' -f1
+	done
 }
 
 # What a machine needs that has nothing of ours.
@@ -100,32 +108,33 @@ run_jobs() { # SCRIPT NAME...
 	local -a options=(--will-cite --jobs "$WORKERS" --resume-failed)
 	shift
 	command -v parallel >/dev/null || die2 "there is no GNU parallel: run ./build.sh deps"
-	KEY=$(jobs_key) || die "linux/ could not be read (above)"
+	KEYS=$(jobs_keys "$@") || die "linux/ could not be read (above)"
 	mkdir -p "$TOP/build/jobs" "$RESULTS/$script"
 	# One joblog for what is there now: those of other states say nothing of it.
-	log=$TOP/build/jobs/$script-$(printf '%s\n' "$KEY" "$@" | sha1sum | cut -c 1-12).joblog
+	log=$TOP/build/jobs/$script-$(printf '%s\n' "$KEYS" "$@" | sha1sum | cut -c 1-12).joblog
 	[ -z "$AGAIN" ] || rm -f "$log"
 	find "$TOP/build/jobs" -name "$script-*.joblog" ! -path "$log" -delete
 	[ ! -t 2 ] || options+=(--bar)
 	cd "$TOP" || return
-	command="scripts/worker.sh $AGAIN {%} $KEY $script {}"
+	command="scripts/worker.sh $AGAIN {%} {2} $script {1}"
 	if [ -n "$SSHLOGIN" ]; then
 		pack_tree
 		options+=(--sshlogin "$SSHLOGIN" --workdir "$WORKDIR" --basefile "$TREE"
 			--basefile "build/base/$(basename "$(base_deb)")"
-			--return "build/results/$script/{}")
-		command="$(remote_tree "$KEY")tree/${command/worker.sh/worker.sh --unpack}"
+			--return "build/results/$script/{1}")
+		command="$(remote_tree "$(sha1sum <"$TOP/$TREE" | cut -d' ' -f1)")tree/${command/worker.sh/worker.sh --unpack}"
 	fi
 	# Another machine has another number of cores.
+	# shellcheck disable=SC2086 # a list of words
 	WORKERS=$WORKERS JOBS=$((JOBS / WORKERS > 0 ? JOBS / WORKERS : 1)) \
 		parallel "${options[@]}" --joblog "$log" --env WORKERS --env ARCH --env CONFIG --env ACCEL \
-		"$command" ::: "$@" 9>&- || status=$?
+		"$command" ::: "$@" :::+ $KEYS 9>&- || status=$?
 	# Up to 100 it is the number of jobs that failed, which their verdicts say.
 	[ "$status" -le 101 ] || die "GNU parallel ended with $status: its log is ${log#"$TOP/"}"
 }
 
 # Now, not at some earlier time.
 job_passed() { # SCRIPT NAME
-	[ "$(cat "$RESULTS/$1/$2/key" 2>/dev/null)" = "$KEY" ] &&
+	[ "$(cat "$RESULTS/$1/$2/key" 2>/dev/null)" = "$(jobs_keys "$2")" ] &&
 		[ "$(cat "$RESULTS/$1/$2/verdict" 2>/dev/null)" = PASS ]
 }

@@ -54,7 +54,7 @@ echo FAIL >"$RESULT/verdict"
 say_result "not ok $SCRIPT $NAME: it did not come to its end"
 run
 # Whose result this would be, nobody could say.
-if [ -z "$UNPACK" ] && [ "$(jobs_key)" != "$KEY" ]; then
+if [ -z "$UNPACK" ] && [ "$(jobs_keys "$NAME")" != "$KEY" ]; then
 	echo FAIL >"$RESULT/verdict"
 	say_result "not ok $SCRIPT $NAME: linux/ or the scripts changed meanwhile"
 fi
