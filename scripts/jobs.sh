@@ -97,7 +97,7 @@ pack_tree() {
 # nothing that was there before but what it built.
 remote_tree() { # KEY
 	printf '%s' "mkdir -p tree && (flock 7; [ \"\$(cat tree/.key 2>/dev/null)\" = $1 ] || {" \
-		" find tree -mindepth 1 -maxdepth 1 ! -name build ! -name linux -exec rm -rf {} + ;" \
+		" find tree -mindepth 1 -maxdepth 1 ! -name build ! -name linux -print0 | xargs -0 rm -rf;" \
 		" tar -x -f $TREE -C tree && echo $1 >tree/.key; }) 7>tree.lock && "
 }
 
