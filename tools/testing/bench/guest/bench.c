@@ -179,6 +179,7 @@ static void *sleeper(void *arg)
 static void measure_active(unsigned int count)
 {
 	pthread_t threads[256];
+	uint64_t took, best = UINT64_MAX;
 	pthread_attr_t attr;
 	unsigned int i;
 
@@ -192,6 +193,12 @@ static void measure_active(unsigned int count)
 	while (sleepers() < count)
 		usleep(1000);
 	measure("active", count);
+	for (i = 0; i < REPEAT; i++) {
+		call(BENCH_READ_BEGIN, &took, "read_begin");
+		if (took < best)
+			best = took;
+	}
+	printf("# read_begin active %u %llu\n", count, (unsigned long long)best);
 	call(BENCH_WAKE, NULL, "wake");
 	for (i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
