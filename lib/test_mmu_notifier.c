@@ -633,7 +633,14 @@ static bool tmn_invalidate_start(struct mmu_interval_notifier *mni,
 	/* Without memory this was all there is to do. */
 	tf = kmalloc_obj(*tf, GFP_NOWAIT);
 	if (tf) {
-		tf->range = *range;
+		/* Not what links it, which others change. */
+		tf->range = (struct mmu_notifier_range){
+			.mm = range->mm,
+			.start = range->start,
+			.end = range->end,
+			.flags = range->flags,
+			.event = range->event,
+		};
 		*finish = &tf->f;
 	} else {
 		raw_spin_lock(&slot->lock);
@@ -1411,12 +1418,12 @@ static int tmn_hold(struct tmn_file *file, struct tmn_wait *wait)
 	bool unheld;
 
 	mutex_lock(&file->lock);
-	file->holding++;
+	WRITE_ONCE(file->holding, file->holding + 1);
 	mutex_unlock(&file->lock);
 	unheld = wait_event_timeout(file->wq, READ_ONCE(file->unhold),
 				    tmn_limit(wait));
 	mutex_lock(&file->lock);
-	file->holding--;
+	WRITE_ONCE(file->holding, file->holding - 1);
 	mutex_unlock(&file->lock);
 	return unheld ? 0 : -ETIMEDOUT;
 }

@@ -34,7 +34,7 @@
 /* No numbers, which would be without end: who is newer than the reader is. */
 #define NEXT(n)		0
 #define NEWER(i)	newer[i]
-#define SOMEBODY_WAITS	(!newer[me])
+#define SOMEBODY_WAITS	waited[me]
 #define OLDER		true
 #else
 #define NEXT(n)		(n + 1)
@@ -47,6 +47,11 @@
 #define SOMEBODY_WAITS	(seq[me] <= newest_waited)
 #endif
 #endif
+#ifdef EXTENDED
+/* Or it would sleep, and not starve. */
+#undef SOMEBODY_WAITS
+#define SOMEBODY_WAITS	true
+#endif
 
 /* subscriptions */
 byte invalidate_seq = 1;
@@ -56,6 +61,7 @@ bool linked[INVALIDATORS];
 bool overlaps[INVALIDATORS];
 byte seq[INVALIDATORS];
 bool newer[INVALIDATORS];
+bool waited[INVALIDATORS];
 
 /* S */
 bool in_tree;
@@ -146,6 +152,7 @@ proctype invalidator(byte me)
 			seq[me] = invalidate_seq;
 			linked[me] = true;
 			newer[me] = true;
+			waited[me] = false;
 			pinned = false;
 			looked = false;
 			/* The walk is at S now, or at another one first. */
@@ -261,7 +268,10 @@ proctype driver()
 			newer[1] = false;
 			must_wait = IS_ACTIVE;
 			if
-			:: must_wait -> newest_waited = newest
+			:: must_wait ->
+				newest_waited = newest;
+				waited[0] = true;
+				waited[1] = true
 			:: else
 			fi
 		};

@@ -2199,9 +2199,12 @@ TEST_F(tracked, many_waiters)
 	const unsigned int kinds[] = { TMN_LIST, TMN_INTERVAL, TMN_LIST, TMN_INTERVAL_TWO_PASS };
 	struct call calls[ARRAY_SIZE(kinds)] = { };
 	pthread_t waiters[ARRAY_SIZE(kinds)];
-	struct held held;
-	int i;
+	struct held held, beside;
+	int i, id;
 
+	id = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map + 3 * self->page,
+			  self->page);
+	ASSERT_GT(id, 0);
 	for (i = 0; i < (int)ARRAY_SIZE(kinds); i++) {
 		calls[i].fd = self->fd;
 		if (kinds[i] == TMN_LIST) {
@@ -2215,12 +2218,13 @@ TEST_F(tracked, many_waiters)
 		ASSERT_GT(calls[i].id, 0);
 	}
 	hold(_metadata, &held, self->fd, self->id, self->map + self->page, self->page);
+	hold(_metadata, &beside, self->fd, id, self->map + 3 * self->page, self->page);
 	for (i = 0; i < (int)ARRAY_SIZE(kinds); i++) {
 		ASSERT_EQ(0, pthread_create(&waiters[i], NULL, call_thread, &calls[i]));
 		EXPECT_TRUE(still_waiting(&calls[i]));
 	}
 	/* It wakes them, and is not what they wait for. */
-	EXPECT_EQ(0, touch(self->map + 3 * self->page, self->page));
+	unhold(_metadata, &beside);
 	usleep(300000);
 	for (i = 0; i < (int)ARRAY_SIZE(kinds); i++) {
 		EXPECT_FALSE(atomic_load(&calls[i].done)) {
