@@ -65,7 +65,7 @@ jobs_parse() { # SCRIPT "EVERY NAME" ARGUMENT...
 repository_files() { git -C "$TOP" ls-files -co --exclude-standard; }
 
 # What the jobs run of our own.
-USED='scripts/(arch|initramfs|jobs|kconfig|kernel|lib|matrix|mutants|objects|qemu|run|series|userland|verdict|worker)[.]sh|scripts/[a-z]*[.]awk|tools/testing/harness/(guest|kconfig)/.*|tools/testing/harness/(console-.*|matrix)'
+USED='scripts/(arch|initramfs|jobs|kconfig|kernel|lib|matrix|mutants|objects|qemu|run|series|userland|verdict|worker)[.]sh|scripts/[a-z]*[.]awk|tools/testing/harness/(guest|kconfig)/.*|tools/testing/harness/(console-.*|matrix|expect/.*splats)'
 
 sums_of() { # EXPRESSION
 	(cd "$TOP" && repository_files | { grep -xE "$1" || true; } | LC_ALL=C sort | xargs -r -d '\n' sha1sum)
