@@ -45,8 +45,18 @@ try() { # OPTION...
 
 # The hunks that do not apply as they are, with their files, and why.
 reasons() {
-	sed -nE "s/^\|\+\+\+ b\/([^[:space:]]*).*/\1/p; s/^patching file '?([^']*)'?$/\1/p; s/^(Hunk #[0-9]+) FAILED at ([0-9]+).*/  \1: other lines stand at \2/p; s/^(Hunk #[0-9]+) succeeded at ([0-9]+) with fuzz.*/  \1: other lines stand around \2/p; s/^(No file to patch).*/  \1: this kernel does not have it/p; s/^The next patch would create the file (.*),$/\1\n  it is there already, and is another one/p" "$LOG" |
+	sed -nE "s/^\|\+\+\+ b\/([^[:space:]]*).*/\1/p; s/^patching file '?([^']*)'?$/\1/p; s/^(Hunk #[0-9]+) FAILED at ([0-9]+).*/  \1: other lines stand at \2/p; s/^(Hunk #[0-9]+) succeeded at ([0-9]+) with fuzz.*/  \1: other lines stand around \2/p; s/^(No file to patch).*/  \1: this kernel does not have it/p; s/^.*[Tt]he next patch would create the file (.*),$/\1\n  it is there already, and is another one/p" "$LOG" |
 		awk '/^  / { print "    " file ":" $0; next } { file = $0 }'
+}
+
+# The same, but what a patch before had said: each line once, and nothing more of
+# a file that could not be patched at all.
+new_reasons() {
+	local new refused
+	refused=$(sed -nE 's/^(    [^ ]+:  ).*(does not have it|is another one)$/\1/p' <<<"$SAID")
+	new=$(reasons | grep -vxF -- "$SAID" | grep -vF -- "${refused:-$SAID}" || true)
+	say "${new:-    as above}"
+	SAID+=$'\n'$new
 }
 
 verdict() { # PATCH
@@ -64,19 +74,19 @@ verdict() { # PATCH
 		BAD=$((BAD + 1))
 		try -F2
 		say "fuzz    $1"
-		reasons
+		new_reasons
 	else
 		BAD=$((BAD + 1))
 		try -F2 || true
 		say "no      $1"
-		reasons
+		new_reasons
 	fi
 }
 
 main() {
 	local patch version
 	local -a patches
-	BAD=0
+	BAD=0 SAID=none
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; return ;;

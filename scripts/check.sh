@@ -29,7 +29,8 @@ usage: ./build.sh check [--quick]
   mutants      each patch of tools/testing/mutants applies to the series
   checkpatch   --strict finds nothing (with --quick without its spelling, which
                codespell looks at as well)
-  kernel-doc   -Wall has nothing to say that it does not say of the base
+  kernel-doc   -Wall has nothing to say that it does not say of the base, and
+               finds a mistake that is planted
   codespell    patches, scripts and documents
   shellcheck   our scripts and those of the series
   neighbours   each patch of patches/neighbours applies to the base alone, and
@@ -41,7 +42,8 @@ usage: ./build.sh check [--quick]
 and, not with --quick
 
   build        each patch compiles its files in mm/ and lib/ with W=1 without
-               a warning that the base does not give
+               a warning that the base does not give, and finds a mistake that
+               is planted
   w2, sparse, coccinelle
                the last one with W=2, with sparse, with the kernel's semantic
                patches: nothing that the base does not give, and each finds a
@@ -150,6 +152,7 @@ check_kernel_doc() {
 	kernel_doc base >"$BUILD/log/kernel-doc.base"
 	kernel_doc HEAD >"$BUILD/log/kernel-doc.series"
 	! grep -hE "Traceback|can't open" "$BUILD"/log/kernel-doc.* || return 1
+	kernel_doc "$(planted)" | grep -F mn_planted_doc >/dev/null || { echo "a mistake that was planted was not found"; return 1; }
 	new=$(comm -13 "$BUILD/log/kernel-doc.base" "$BUILD/log/kernel-doc.series")
 	[ -z "$new" ] || { printf '%s\n' "$new"; return 1; }
 }
@@ -196,6 +199,7 @@ check_build() {
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
 	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
+	finds mn_planted_const "$log.planted" W=1 || return 1
 	compile base "$log.base" W=1 || return 1
 	for commit in $(lgit rev-list --reverse base..HEAD); do
 		compile "$commit" "$log.$commit" W=1 || return 1

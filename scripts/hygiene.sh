@@ -89,34 +89,40 @@ planted() {
 		lgit -c user.name=x -c user.email=x@localhost commit-tree -p HEAD -m planted "$tree"
 }
 
+# Fails when compiling does not say this of what is planted.
+finds() { # PLANTED LOG MAKE_ARGUMENT...
+	local mistake=$1 log=$2
+	shift 2
+	ONLY=mm/mmu_notifier.o compile "$(planted)" "$log" "$@" || return 1
+	grep -F "$mistake" "$log" >/dev/null || { echo "a mistake that was planted was not found: $mistake"; return 1; }
+}
+
 # Compiles what is in mm/ and lib/ once more with a checker; the base only when
 # there is something to compare.
-compare_checker() { # NAME MAKE_ARGUMENT...
-	local log=$BUILD/log/check-$1
-	shift
+compare_checker() { # NAME PLANTED MAKE_ARGUMENT...
+	local log=$BUILD/log/check-$1 mistake=$2
+	shift 2
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
 	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
-	ONLY=mm/mmu_notifier.o compile "$(planted)" "$log.planted" "$@" || return 1
+	finds "$mistake" "$log.planted" "$@" || return 1
 	compile HEAD "$log.series" "$@" || return 1
 	! grep -E 'is not available|error: ' "$log.series" || return 1
-	[ -n "$(comm -13 <(findings "$log.series") <(findings "$log.planted"))" ] ||
-		{ echo "a mistake that was planted was not found"; return 1; }
 	[ -n "$(findings "$log.series")" ] || return 0
 	compile base "$log.base" "$@" || return 1
 	[ -z "$(comm -13 <(findings "$log.base") <(findings "$log.series"))" ] ||
 		{ comm -13 <(findings "$log.base") <(findings "$log.series"); return 1; }
 }
 
-check_w2() { compare_checker w2 W=2 KCFLAGS=-Wno-error; }
+check_w2() { compare_checker w2 'shadows a parameter' W=2 KCFLAGS=-Wno-error; }
 
 # Debian 12's sparse does not know the first word, and cannot evaluate the second
 # for MODULE_INFO().
 SPARSE="-D__typeof_unqual__=__typeof__ '-D__builtin_strlen(x)=(sizeof(x)-1)'"
-check_sparse() { compare_checker sparse C=1 CF="$SPARSE"; }
+check_sparse() { compare_checker sparse 'dereference of noderef' C=1 CF="$SPARSE"; }
 
 # What it says, it says on standard output, which make -s throws away.
-check_coccinelle() { SILENT='' compare_checker coccinelle C=1 CHECK="$SRC/scripts/coccicheck" MODE=report; }
+check_coccinelle() { SILENT='' compare_checker coccinelle 'NULL check before' C=1 CHECK="$SRC/scripts/coccicheck" MODE=report; }
 
 # What is said of the documents that the series touches, and of the kernel-doc
 # that they show.

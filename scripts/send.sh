@@ -265,6 +265,8 @@ main() {
 	guarded read_back >"$BUILD/log/send-back.log" 2>&1
 	[ "$STATUS" -eq 0 ] || { tail -n 20 "$BUILD/log/send-back.log" >&2; die "what is read back from the mails (>) is not what linux/ has (<): build/log/send-back.log"; }
 	say "${GREEN}ok${OFF} send: $(find "$OUT/mails" -name '*.eml' | wc -l) mails in ${OUT#"$TOP/"}/mails, read back and applied: no difference to linux/ ($(elapsed "$start"))"
+	grep -hE '^(base-commit|prerequisite|base): ' "$(first_mail)" || true
+	say "That is what the mails say they are based on. It helps only if everybody has it: a commit of mainline is best (--linux)."
 	say "Nothing was mailed. Who posts answers for all of it. Read them, then: git send-email ${OUT#"$TOP/"}/mails/*.eml (Debian's git-email)"
 }
 

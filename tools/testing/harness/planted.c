@@ -5,6 +5,18 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+/* W=1: -Wunused-const-variable. */
+static const int mn_planted_const = 1;
+
+/**
+ * mn_planted_doc() - kernel-doc: an argument that is not there
+ * @missing: this one
+ */
+void mn_planted_doc(void);
+void mn_planted_doc(void)
+{
+}
+
 /* W=2: -Wshadow. */
 int mn_planted_shadow(int a);
 int mn_planted_shadow(int a)
