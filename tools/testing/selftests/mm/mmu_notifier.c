@@ -324,7 +324,8 @@ static int set_up(int *fd, char **map, size_t *page)
  */
 static void poke(char *page)
 {
-	static char value;
+	/* No char: not every architecture has atomics of a byte without a library. */
+	static unsigned int value;
 
 	__atomic_store_n(page, __atomic_add_fetch(&value, 1, __ATOMIC_RELAXED),
 			 __ATOMIC_RELAXED);
