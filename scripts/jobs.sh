@@ -65,10 +65,15 @@ jobs_parse() { # SCRIPT "EVERY NAME" ARGUMENT...
 repository_files() { git -C "$TOP" ls-files -co --exclude-standard; }
 
 # What the jobs run of our own.
-USED='scripts/(arch|initramfs|jobs|kconfig|kernel|lib|matrix|mutants|objects|qemu|run|series|userland|verdict|worker)[.]sh|scripts/[a-z]*[.]awk|tools/testing/harness/(guest|kconfig)/.*|tools/testing/harness/(console-.*|matrix|expect/.*splats)'
+USED='scripts/(arch|initramfs|jobs|kconfig|kernel|lib|matrix|mutants|objects|qemu|run|series|userland|verdict|worker)[.]sh|scripts/[a-z]*[.]awk|tools/testing/harness/(guest|kconfig|kconfig/configs)/[^/]*|tools/testing/harness/(console-.*|matrix|expect/.*splats)'
 
 sums_of() { # EXPRESSION
 	(cd "$TOP" && repository_files | { grep -xE "$1" || true; } | LC_ALL=C sort | xargs -r -d '\n' sha1sum)
+}
+
+# The architecture that a cell of the matrix names; a mutant has the usual one.
+job_arch() { # NAME
+	awk -v name="$1" -v arch="$ARCH" '$1 == "boot" && $2 == name { arch = $3 } END { print arch }' "$HARNESS/matrix"
 }
 
 # What the outcome of a job depends on, a line for each name.
@@ -80,6 +85,7 @@ jobs_keys() { # NAME...
 		{
 			printf '%s\n' "$common"
 			sums_of "tools/testing/mutants/${name}[.]patch|tools/testing/harness/expect/${name}[.]skips"
+			sums_of "tools/testing/harness/kconfig/(arch/$(job_arch "$name")|objects/$name)[.]config"
 		} | sha1sum | cut -d' ' -f1
 	done
 }
