@@ -501,16 +501,29 @@ static int cause_ksm(struct area *a)
 	return merged >= 2 ? 0 : -ETIMEDOUT;
 }
 
-/* Asks again each time: the page may have been in another CPU's batch. */
+static int pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sys(sched_setaffinity(0, sizeof(set), &set));
+}
+
+/* Asks again each time, on another CPU: the page may be in the batch of one. */
 static long swapped(void *arg)
 {
+	static int cpu;
 	struct area *a = arg;
 	int fd = open("/proc/self/pagemap", O_RDONLY);
 	bool swapped = fd >= 0 && pagemap_is_swapped(fd, a->changed);
 
 	close(fd);
-	if (!swapped && madvise(a->changed, a->changed_len, MADV_PAGEOUT))
-		return -errno;
+	if (!swapped) {
+		pin_to(cpu++ % sysconf(_SC_NPROCESSORS_CONF));
+		if (madvise(a->changed, a->changed_len, MADV_PAGEOUT))
+			return -errno;
+	}
 	return swapped;
 }
 
@@ -1126,15 +1139,6 @@ static int fail_nth(int n)
 
 	snprintf(text, sizeof(text), "%d", n);
 	return write_text("/proc/thread-self/fail-nth", text);
-}
-
-static int pin_to(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sys(sched_setaffinity(0, sizeof(set), &set));
 }
 
 /* No idle CPU keeps the mm that it borrowed when somebody else has run there. */
