@@ -4,6 +4,7 @@
 
 # KARCH, CROSS, TARGET and KERNEL are the kernel's names; DEBIAN is Debian's.
 arch_settings() {
+	CHANNEL=virtio-serial-pci
 	case $ARCH in
 	x86_64)
 		KARCH=x86_64 CROSS='' TARGET=bzImage KERNEL=arch/x86/boot/bzImage DEBIAN=amd64
@@ -20,6 +21,8 @@ arch_settings() {
 	riscv64)
 		KARCH=riscv CROSS=riscv64-linux-gnu- TARGET=Image KERNEL=arch/riscv/boot/Image DEBIAN=riscv64
 		QEMU_SYSTEM=(qemu-system-riscv64 -machine virt) CONSOLE=ttyS0
+		# On PCI it does not come up.
+		CHANNEL=virtio-serial-device
 		;;
 	esac
 }

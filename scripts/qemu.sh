@@ -8,7 +8,7 @@ qemu_command() { # ACCEL KERNEL INITRAMFS APPEND RESULTS
 	# shellcheck disable=SC2054 # the commas are QEMU's
 	QEMU=("${QEMU_SYSTEM[@]}" -nodefaults -no-user-config -display none -no-reboot
 		-m "$GUEST_MEMORY" -smp "$GUEST_CPUS,sockets=$GUEST_CPUS"
-		-device virtio-serial-pci
+		-device "$CHANNEL"
 		-chardev "file,id=results,path=$5"
 		-device virtserialport,chardev=results,name=results
 		-kernel "$2" -initrd "$3"
