@@ -20,8 +20,8 @@ arch_settings() {
 		;;
 	riscv64)
 		KARCH=riscv CROSS=riscv64-linux-gnu- TARGET=Image KERNEL=arch/riscv/boot/Image DEBIAN=riscv64
-		QEMU_SYSTEM=(qemu-system-riscv64 -machine virt) CONSOLE=ttyS0
-		# On PCI it does not come up.
+		QEMU_SYSTEM=(qemu-system-riscv64 -machine virt,aia=aplic) CONSOLE=ttyS0
+		# With two PLICs, one a node, or on PCI it does not come up.
 		CHANNEL=virtio-serial-device
 		;;
 	esac
