@@ -15,8 +15,10 @@ qemu_command() { # ACCEL KERNEL INITRAMFS APPEND RESULTS
 		-append "console=$CONSOLE panic=-1 oops=panic hung_task_panic=1 softlockup_panic=1 brd.rd_size=65536 $4")
 	# shellcheck disable=SC2054 # as well
 	[ "$GUEST_CPUS" = 1 ] || QEMU+=(
-		-object "memory-backend-ram,id=m0,size=$((GUEST_MEMORY / 2))M" -numa node,memdev=m0,cpus=0
-		-object "memory-backend-ram,id=m1,size=$((GUEST_MEMORY / 2))M" -numa node,memdev=m1,cpus=1)
+		-object "memory-backend-ram,id=m0,size=$((GUEST_MEMORY / 2))M"
+		-numa "node,memdev=m0,cpus=0-$((GUEST_CPUS / 2 - 1))"
+		-object "memory-backend-ram,id=m1,size=$((GUEST_MEMORY / 2))M"
+		-numa "node,memdev=m1,cpus=$((GUEST_CPUS / 2))-$((GUEST_CPUS - 1))")
 	# shellcheck disable=SC2054 # and here
 	case $1 in
 	icount) QEMU+=(-accel "tcg,thread=single" -icount shift=0,align=off,sleep=off) ;;

@@ -40,7 +40,7 @@ name, or "fixture." for all of a fixture) only those.
                  kernel warn), boot, what ./build.sh starvation and bench do
                  there (starve, bench), or one of the runner's own tests: warn,
                  oops, hang, short, skip, silent
-  --cpus N       1 or 2 (default $GUEST_CPUS)
+  --cpus N       1, 2 or 4 (default $GUEST_CPUS)
   --memory N     MiB (default $GUEST_MEMORY)
   --icount       emulate one CPU, whose clock counts instructions as nanoseconds
   --name N       name of the run's folder in build/run
@@ -139,7 +139,7 @@ parse() {
 				GUEST_MEMORY=$2
 				;;
 			--cpus)
-				case $2 in 1 | 2) GUEST_CPUS=$2 ;; *) die2 "--cpus $2: there is only: 1 2" ;; esac
+				case $2 in 1 | 2 | 4) GUEST_CPUS=$2 ;; *) die2 "--cpus $2: there is only: 1 2 4" ;; esac
 				;;
 			--name)
 				[[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die2 "--name $2: letters, digits, dots and dashes only"
