@@ -54,9 +54,9 @@ reasons() {
 new_reasons() {
 	local new refused
 	refused=$(sed -nE 's/^(    [^ ]+:  ).*(does not have it|is another one)$/\1/p' <<<"$SAID")
-	new=$(reasons | grep -vxF -- "$SAID" | grep -vF -- "${refused:-$SAID}" || true)
+	new=$(reasons | grep -vxF -- "$SAID" | grep -vF -- "${refused:-none}" || true)
 	say "${new:-    as above}"
-	SAID+=$'\n'$new
+	[ -z "$new" ] || SAID+=$'\n'$new
 }
 
 verdict() { # PATCH
