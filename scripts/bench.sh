@@ -46,7 +46,7 @@ finished() { # VARIANT MODE
 
 guest() { # VARIANT MODE [OPTION...]
 	local name=bench-$1-$2 log=$BUILD/log/bench-$1-$2.log
-	"$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan bench --append quiet "${@:3}" -- "$2" >"$log" 2>&1 ||
+	"$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan bench --append "quiet nokaslr norandmaps" "${@:3}" -- "$2" >"$log" 2>&1 ||
 		{ tail -n 5 "$log" >&2; die "the guest failed: ${log#"$TOP/"}"; }
 	finished "$1" "$2"
 	measured "$BUILD/run/$name/results" >"$OUT/$1.$2"

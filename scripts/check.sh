@@ -50,7 +50,8 @@ and, not with --quick
                mistake that is planted
   drivers      the drivers that the series changes, in a configuration of
                their architecture, with W=1, W=2 and sparse
-  htmldocs     the documents, without a warning about what the series touches
+  htmldocs     the documents, without a warning about what the series touches,
+               and with one about a mistake that is planted
 
 Needs linux/, and makes it when it is not there.
 EOF

@@ -127,11 +127,17 @@ check_coccinelle() { SILENT='' compare_checker coccinelle 'NULL check before' C=
 # What is said of the documents that the series touches, and of the kernel-doc
 # that they show.
 check_htmldocs() {
-	local dirs
-	check_out_src "$(lgit rev-parse HEAD)" || return
+	local dirs log=$BUILD/log/htmldocs
 	dirs=$(touched_now 'Documentation/*.rst' | cut -d/ -f2 | sort -u | grep -vx userspace-api | tr '\n' ' ')
-	PATH=/usr/bin:$PATH make -s -C "$SRC" O="$BUILD/htmldocs" SPHINXDIRS="$dirs" htmldocs >"$BUILD/log/htmldocs" 2>&1 9>&- ||
-		{ tail "$BUILD/log/htmldocs"; return 1; }
+	htmldocs HEAD "$log" "$dirs" || return 1
 	[ -s "$BUILD/htmldocs/Documentation/output/mm/mmu_notifier.html" ] || { echo "no document came out"; return 1; }
-	silent_about "$BUILD/log/htmldocs" '*.rst' '*.c' '*.h'
+	silent_about "$log" '*.rst' '*.c' '*.h' || return 1
+	htmldocs "$(planted)" "$log.planted" mm || return 1
+	grep -F mn_planted_doc "$log.planted" >/dev/null || { echo "a mistake that was planted was not found"; return 1; }
+}
+
+htmldocs() { # COMMIT LOG DIRS
+	check_out_src "$(lgit rev-parse "$1")" || return
+	PATH=/usr/bin:$PATH make -s -C "$SRC" O="$BUILD/htmldocs" SPHINXDIRS="$3" htmldocs >"$2" 2>&1 9>&- ||
+		{ tail "$2"; return 1; }
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""For gdb: follows each madvise(2) of "bench once" instruction by instruction,
-and counts those that an instruction count does not price. Prints
-"atomics STATE NUMBER INSTRUCTIONS LOCKED BARRIERS".
+"""For gdb: follows system calls of "bench atomics" instruction by instruction, and
+counts those that an instruction count does not price. Prints
+"atomics CALL STATE NUMBER INSTRUCTIONS LOCKED BARRIERS".
 
 A barrier is what smp_mb() is on x86: a locked add of nothing to the stack, or
 mfence. The rest with a lock prefix, or an exchange with memory, is an atomic.
@@ -9,8 +9,9 @@ mfence. The rest with a lock prefix, or an exchange with memory, is an atomic.
 import re
 import gdb
 
-# What "bench once" does; the first is to warm up.
+# What "bench atomics" does, in its order; the first is to warm up.
 STATES = [None, "none 0", "list 1", "elsewhere 1", "hit 1", "hit 8", "emptied 0"]
+CALLS = ["madvise", "munmap", "mprotect", "mprotect"]
 
 
 def follow():
@@ -35,11 +36,11 @@ def follow():
 gdb.execute("set pagination off")
 gdb.execute("set confirm off")
 gdb.execute("target remote " + gdb.parameter("args"))
-gdb.execute("hbreak __x64_sys_madvise", to_string=True)
 for state in STATES:
-    gdb.execute("continue", to_string=True)
-    if state is None:
-        continue
-    print("atomics %s %d %d %d" % (state, *follow()), flush=True)
-gdb.execute("delete breakpoints")
+    for number, call in enumerate(CALLS):
+        gdb.execute("thbreak __x64_sys_" + call, to_string=True)
+        gdb.execute("continue", to_string=True)
+        # The second mprotect() is the first backwards.
+        if state and call not in CALLS[:number]:
+            print("atomics %s %s %d %d %d" % (call, state, *follow()), flush=True)
 gdb.execute("detach")

@@ -19,7 +19,7 @@ set logscale x 2
 set yrange [0:*]
 set title "madvise(2) while other threads are between start and end"
 set xtics add ("0" 0.5)
-plot dir."/active.dat" using ($1 ? $1 : 0.5):2 title old @base, '' using ($1 ? $1 : 0.5):3 title new @series
+plot dir."/active.dat" using ($1 > 0 ? $1 : 0.5):2 title old @base, '' using ($1 > 0 ? $1 : 0.5):3 title new @series
 unset logscale
 set logscale y
 set yrange [*:*]
