@@ -50,9 +50,9 @@ options
                Debian's package; or set LINUX=DIR
   --help       this text; after a command: that command's text
 
-Everything that is built is in build/, everything can be interrupted and
-resumed. Exit: 0 good, 1 bad, 2 cannot be done here (the message says what to
-do).
+Everything that is built is in build/. Everything can be interrupted: kernels,
+matrix and mutants go on where they were, the rest begins again. Exit: 0 good, 1
+bad, 2 cannot be done here (the message says what to do).
 EOF
 }
 

@@ -30,7 +30,8 @@ step_guest() { # NUMBER
 }
 
 main() {
-	local number count failed=0
+	local number count
+	local -a failed=()
 	BOOT=
 	case ${1:-} in
 	-h | --help) usage; return ;;
@@ -46,10 +47,10 @@ main() {
 	done
 	for number in "$@"; do
 		step "bisect: $(lgit log -1 --format=%s "$(commit_of "$((10#$number))")")"
-		step_guest "$((10#$number))" || failed=$((failed + 1))
+		step_guest "$((10#$number))" || failed+=("$number")
 	done
-	say "bisect: $(($# - failed)) good, $failed not"
-	[ "$failed" -eq 0 ]
+	say "bisect: $(($# - ${#failed[@]})) good, ${#failed[@]} not${failed:+: ${failed[*]}}"
+	[ "${#failed[@]}" -eq 0 ]
 }
 
 main "$@"

@@ -35,15 +35,17 @@ usage: ./build.sh check [--quick]
   shellcheck   our scripts and those of the series
   neighbours   each patch of patches/neighbours applies to the base alone, and
                to the series, and checkpatch finds nothing
-  includes     checkincludes, and spdx: spdxcheck, find nothing
+  includes     checkincludes, headerdep, and spdx: spdxcheck, find nothing
   references   no reference to a document that is not there
   maintainers  the section of MAINTAINERS is in order, and found
+  kcsan        reports of KCSAN are told apart: ours and others
 
 and, not with --quick
 
   build        each patch compiles its files in mm/ and lib/ with W=1 without
                a warning that the base does not give, and finds a mistake that
-               is planted
+               is planted; the last one also with the test built in, and without
+               a function more that takes over 512 bytes of stack
   w2, sparse, coccinelle
                the last one with W=2, with sparse, with the kernel's semantic
                patches: nothing that the base does not give, and each finds a
@@ -120,6 +122,13 @@ checkpatch() { # <PATCHES
 	PATH=/usr/bin:$PATH xargs -d '\n' -n 1 -P "$JOBS" \
 		perl scripts/checkpatch.pl --strict --no-signoff --show-types --no-summary \
 		--ignore UNKNOWN_COMMIT_ID "${spelling[@]}" --quiet --terse
+}
+
+# One report in which a symbol of ours is where it counts, and one where it is too
+# far out.
+check_kcsan() {
+	diff <(printf '%s\n' 'other data-race in lapic_cal_handler / setup_boot_APIC_clock' 'ours data-race in copy_from_kernel / helper') \
+		<(awk -f "$TOP/scripts/kcsan.awk" -v symbols=<(echo mmu_interval_read_begin) "$HARNESS/expect/kcsan.console")
 }
 
 check_neighbours() {
@@ -202,6 +211,7 @@ check_build() {
 	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
 	finds mn_planted_const "$log.planted" W=1 KCFLAGS=-Wno-error || return 1
 	compile base "$log.base" W=1 || return 1
+	deep_stacks >"$log.stacks.base"
 	for commit in $(lgit rev-list --reverse base..HEAD); do
 		compile "$commit" "$log.$commit" W=1 || return 1
 		if [ -n "$(comm -13 <(warnings "$log.base") <(warnings "$log.$commit"))" ]; then
@@ -210,6 +220,21 @@ check_build() {
 			return 1
 		fi
 	done
+	deep_stacks >"$log.stacks.series"
+	[ -z "$(comm -13 "$log.stacks.base" "$log.stacks.series")" ] ||
+		{ echo "more than 512 bytes of stack:"; comm -13 "$log.stacks.base" "$log.stacks.series"; return 1; }
+	echo CONFIG_TEST_MMU_NOTIFIER=y >>"$OUT/fragments"
+	ONLY=lib/test_mmu_notifier.o compile HEAD "$log.builtin" W=1 || return 1
+	grep -qx CONFIG_TEST_MMU_NOTIFIER=y "$OUT/.config" || { echo "the test is not built in"; return 1; }
+	[ ! -s "$log.builtin" ] || { cat "$log.builtin"; return 1; }
+}
+
+# Functions of what was just compiled that take more than that, without sizes.
+deep_stacks() {
+	local object
+	for object in $(objects); do
+		[ ! -e "$OUT/$object" ] || objdump -d "$OUT/$object"
+	done | perl "$LINUX_TREE/scripts/checkstack.pl" "$ARCH" 512 | sed -n 's/^0x[0-9a-f]* \([^ ]*\) .*/\1/p' | sort -u
 }
 
 check_drivers() {
@@ -256,6 +281,7 @@ main() {
 	check spdx check_spdx
 	check references check_references
 	check maintainers check_maintainers
+	check kcsan check_kcsan
 	if [ -z "$QUICK" ]; then
 		check build check_build
 		check w2 check_w2

@@ -10,9 +10,9 @@ usage() {
 	cat <<EOF
 usage: ./build.sh clean [--all]
 
-Removes kernels, images, runs and logs; the base kernel's package and linux/
-stay. --all removes these too, but never a linux/ with unexported work or with
-branches of your own.
+Removes kernels, images, runs, logs, and what matrix, mutants, bench, suites,
+applies and send left; the base kernel's package and linux/ stay. --all removes
+these too, but never a linux/ with unexported work or with branches of your own.
 EOF
 }
 
@@ -26,7 +26,7 @@ main() {
 		rm -rf "$LINUX_TREE"
 	fi
 	rm -rf "$BUILD"/{src,kernel,image,run,log,export,am,accel,am.log,index.tmp,linux.part} "$BUILD"/plan.* \
-		"$BUILD"/{worker,jobs,results,bench,bench-with,suites,send,applies,applies.log,htmldocs,maintainers,model,userland} "$BUILD"/*.{totals,lock,md}
+		"$BUILD"/{worker,jobs,results,bench,bench-with,suites,send,send.part,applies,applies.log,htmldocs,maintainers,model,userland} "$BUILD"/*.{totals,lock,md}
 	[ ! -d "$LINUX_TREE/.git" ] || lgit worktree prune
 	[ -z "$all" ] || rm -rf "$BUILD/base"
 	say "clean: done"

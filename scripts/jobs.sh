@@ -80,7 +80,7 @@ job_arch() { # NAME
 jobs_keys() { # NAME...
 	local commit name common
 	commit=$(series_commit) || return
-	common=$(echo "$ARCH $CONFIG $ACCEL"; lgit rev-parse "$commit^{tree}"; sums_of "$USED") || return
+	common=$(echo "$ARCH $CONFIG $ACCEL"; lgit ls-tree "$commit" | grep -vE '\s(Documentation|MAINTAINERS)$'; sums_of "$USED") || return
 	for name in "$@"; do
 		{
 			printf '%s\n' "$common"

@@ -61,7 +61,13 @@ rest ~ /^(not )?ok [0-9]+/ {
 	result = rest ~ /^not/ || name ~ /# X(FAIL|PASS)/ ? "fail" : "pass"
 	if (name ~ /# SKIP/)
 		result = "skip"
+	expected = ""
+	if (match(name, /# X(FAIL|PASS)/))
+		expected = " (" substr(name, RSTART + 2, 5) ")"
+	# Some name it behind the directive only.
+	sub(/^# X(FAIL|PASS) */, "", name)
 	sub(/ *#.*$/, "", name)
+	name = name expected
 	if (inner && (inner_fail || result == "pass")) {
 		# counted by what it contains
 	} else {

@@ -36,9 +36,10 @@ boot() { # CELL ARCH CONFIG CPUS
 	set_option arch "$2"
 	set_option config "$3"
 	# shellcheck disable=SC2153 # from scripts/worker.sh
-	printf 'the kernel could not be built' >"$RESULT/row"
+	printf 'the packages could not be had' >"$RESULT/row"
 	rm -rf "$guest"
 	"$TOP/scripts/deps.sh"
+	printf 'the kernel could not be built' >"$RESULT/row"
 	"$TOP/scripts/userland.sh"
 	"$TOP/scripts/kernel.sh"
 	printf 'the guest did not run' >"$RESULT/row"
@@ -61,6 +62,7 @@ boot() { # CELL ARCH CONFIG CPUS
 objects_cell() { # CELL KARCH COMPILER DEFCONFIG WHAT...
 	local name=$1 arch=$2 compiler=$3 start=$SECONDS COMPILED=
 	shift 3
+	printf 'the packages could not be had' >"$RESULT/row"
 	[ "$compiler" = gcc ] || "$TOP/scripts/deps.sh" "gcc-${compiler%-gcc}"
 	SERIES=$(series_commit)
 	guarded compare_objects "$name" "$arch" "${compiler%gcc}" "$@"

@@ -9,7 +9,8 @@ set -euo pipefail
 
 PART=all
 LAST=
-OUT=$BUILD/send
+# It takes the place of the last one, build/send, when all is well.
+OUT=$BUILD/send.part
 COVER=$TOP/Documentation/series/cover
 GET_MAINTAINER="scripts/get_maintainer.pl --nokeywords --nogit --nogit-fallback --nogit-chief-penguins --norolestats"
 
@@ -264,6 +265,9 @@ main() {
 	[ "$STATUS" -eq 0 ] || { tail -n 20 "$BUILD/log/send.log" >&2; die "b4 could not prepare the mails (above; all of it in build/log/send.log)"; }
 	guarded read_back >"$BUILD/log/send-back.log" 2>&1
 	[ "$STATUS" -eq 0 ] || { tail -n 20 "$BUILD/log/send-back.log" >&2; die "what is read back from the mails (>) is not what linux/ has (<): build/log/send-back.log"; }
+	rm -rf "$BUILD/send"
+	mv "$OUT" "$BUILD/send"
+	OUT=$BUILD/send
 	say "${GREEN}ok${OFF} send: $(find "$OUT/mails" -name '*.eml' | wc -l) mails in ${OUT#"$TOP/"}/mails, read back and applied: no difference to linux/ ($(elapsed "$start"))"
 	grep -hE '^(base-commit|prerequisite|base): ' "$(first_mail)" || true
 	say "That is what the mails say they are based on. It helps only if everybody has it: a commit of mainline is best (--linux)."

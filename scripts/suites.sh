@@ -14,8 +14,8 @@ usage: ./build.sh suites [GROUP...]
 Runs the commands of tools/testing/harness/suites (groups: $(groups | tr '\n' ' ')),
 other people's tests of what the series touches, on the base and on the series,
 and compares them test by test. A test that passes on the base and not on the
-series, or a warning that only the series gives, is a failure. Prints a table in
-Markdown; all that the tests said is in build/suites.
+series, a warning that only the series gives, or a guest that hangs is a failure.
+Prints a table in Markdown; all that the tests said is in build/suites.
 EOF
 }
 
@@ -31,9 +31,11 @@ guest() { # VARIANT GROUP
 	# CPUs are what migration wants; random addresses collide only sometimes.
 	"$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan suite --cpus 4 --memory 3072 --append norandmaps --limit 1200 -- "$2" \
 		>"$log" 2>&1 || true
+	[ -e "$BUILD/run/$name/results" ] || die "there was no guest: ${log#"$TOP/"}, $(tail -qn 1 "$log")"
 	grep -aqx '# guest: end' "$BUILD/run/$name/results" ||
-		die "the guest did not come to its end: ${log#"$TOP/"}, $(tail -qn 1 "$log" "$BUILD/run/$name/why" 2>/dev/null)"
+		echo "$2 on $1: the guest did not come to its end: ${log#"$TOP/"}, $(cat "$BUILD/run/$name/why" 2>/dev/null)" >>"$OUT/worse"
 	split "$BUILD/run/$name/results" "$OUT/$1/$2"
+	touch "$BUILD/run/$name/bad"
 	sed 's/^\[ *[0-9.]*\] //; s/CPU: [0-9].*//; s/0x[0-9a-f]*/N/g; s/[0-9][0-9]*/N/g' "$BUILD/run/$name/bad" | sort -u >"$OUT/$1/$2/bad"
 }
 
@@ -51,10 +53,17 @@ split() { # RESULTS DIR
 
 # "pass NAME" for each test of a command.
 tests() { # VARIANT GROUP NUMBER
-	awk -f "$TOP/scripts/ktap.awk" "$OUT/$1/$2/$3" | { grep -E '^(pass|fail|skip) ' || true; } | sort
+	awk -f "$TOP/scripts/ktap.awk" "$OUT/$1/$2/$3" 2>/dev/null | { grep -E '^(pass|fail|skip) ' || true; } | sort
 }
 
-count() { grep -c "^$1 " || true; }
+# Passed, failed, expected to fail, skipped.
+counts() { # TESTS
+	awk '/^pass / { p++ } /^fail / && / \(X[A-Z]*\)$/ { x++; next } /^fail / { f++ } /^skip / { s++ }
+		END { print p + 0 " / " f + 0 " / " x + 0 " / " s + 0 }' <<<"$1"
+}
+
+# What passed, or failed as its author expects: that has to stay so.
+good() { sed -nE 's/^pass //p; s/^fail (.* \(XFAIL\))$/\1/p' | sort; }
 
 # The row of one command; the file "worse" gets what passed before and does not
 # now. GOOD is how many commands pass something on the base; the others are in
@@ -63,18 +72,15 @@ row() { # GROUP NUMBER COMMAND
 	local base series worse
 	base=$(tests base "$1" "$2")
 	series=$(tests series "$1" "$2")
-	if [ "$(count pass <<<"$base")" -gt 0 ]; then GOOD=$((GOOD + 1)); else printf '  %s\n' "$3" >>"$OUT/nothing"; fi
-	worse=$(comm -23 <(sed -n 's/^pass //p' <<<"$base") <(sed -n 's/^pass //p' <<<"$series"))
-	printf '| %s | %s / %s / %s | %s / %s / %s | %s |\n' "$3" \
-		"$(count pass <<<"$base")" "$(count fail <<<"$base")" "$(count skip <<<"$base")" \
-		"$(count pass <<<"$series")" "$(count fail <<<"$series")" "$(count skip <<<"$series")" \
-		"$(tr '\n' ' ' <<<"$worse")"
+	if grep -q '^pass ' <<<"$base"; then GOOD=$((GOOD + 1)); else printf '  %s\n' "$3" >>"$OUT/nothing"; fi
+	worse=$(comm -23 <(good <<<"$base") <(good <<<"$series"))
+	printf '| %s | %s | %s | %s |\n' "$3" "$(counts "$base")" "$(counts "$series")" "$(tr '\n' ' ' <<<"$worse")"
 	[ -z "$worse" ] || printf '%s: %s\n' "$3" "$worse" >>"$OUT/worse"
 }
 
 table() {
 	local group n command
-	printf '| | v7.3: passed / failed / skipped | series | worse |\n|---|---|---|---|\n'
+	printf '| | base: passed / failed / expected to fail / skipped | series | worse |\n|---|---|---|---|\n'
 	for group in "$@"; do
 		n=0
 		GOOD=0
