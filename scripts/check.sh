@@ -52,6 +52,8 @@ and, not with --quick
                mistake that is planted
   drivers      the drivers that the series changes, in a configuration of
                their architecture, with W=1, W=2 and sparse
+  neighbours-build
+               what patches/neighbours changes compiles without a new warning
   htmldocs     the documents, without a warning about what the series touches,
                and with one about a mistake that is planted
 
@@ -143,6 +145,31 @@ check_neighbours() {
 	done
 	rm -f "$index"
 	find "$dir" -name '*.patch' | checkpatch
+}
+
+# The base with all patches of patches/neighbours, as a commit.
+neighbours() {
+	local index=$BUILD/index.check patch tree
+	GIT_INDEX_FILE=$index lgit read-tree base || return
+	for patch in "$TOP"/patches/neighbours/*.patch; do
+		GIT_INDEX_FILE=$index lgit apply --cached "$patch" || return
+	done
+	tree=$(GIT_INDEX_FILE=$index lgit write-tree) || return
+	rm -f "$index"
+	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
+		lgit -c user.name=x -c user.email=x@localhost commit-tree -p base -m neighbours "$tree"
+}
+
+check_neighbours_build() {
+	local object COMPILED='' SERIES
+	SERIES=$(neighbours) || return
+	# The objects of amdkfd are made by the Makefile of amdgpu.
+	compare_objects neighbours-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/hv \
+		=drivers/gpu/drm/amd/amdgpu/../amdkfd/kfd_svm.o || return 1
+	compare_objects neighbours-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
+	for object in $(touched '*.c' | sed 's/\.c$/.o/'); do
+		grep -F "${object##*/}" <<<"$COMPILED" >/dev/null || { echo "nothing compiles $object"; return 1; }
+	done
 }
 
 kernel_doc() { # COMMIT
@@ -288,6 +315,7 @@ main() {
 		check sparse check_sparse
 		check coccinelle check_coccinelle
 		check drivers check_drivers
+		check neighbours-build check_neighbours_build
 		check htmldocs check_htmldocs
 	fi
 	printf '%s %s 0\n' "$PASSED" "$FAILED" >"$BUILD/check.totals"
