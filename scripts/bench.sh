@@ -26,7 +26,7 @@ both, for as many notifiers as tools/testing/bench/guest/bench.c says:
   wall     throughput, and the waits of readers and removers, on 2 CPUs; only
            the ratio means something
   atomics  atomics and full barriers, which a count of instructions does not
-           price: a debugger follows one madvise(2) of each kind
+           price: a debugger follows system calls instruction by instruction
   size     stack use, and the size of the code
 
 Prints tables in Markdown and draws them; all of it is in build/bench. --save
@@ -50,6 +50,30 @@ guest() { # VARIANT MODE [OPTION...]
 		{ tail -n 5 "$log" >&2; die "the guest failed: ${log#"$TOP/"}"; }
 	finished "$1" "$2"
 	measured "$BUILD/run/$name/results" >"$OUT/$1.$2"
+}
+
+# What a machine does besides is not the same a minute later: base and series in
+# turns, and of each line the median.
+TURNS=3
+
+in_turns() { # KIND
+	local variant turn turns=1
+	[ "$1" != wall ] || turns=$TURNS
+	for ((turn = 1; turn <= turns; turn++)); do
+		for variant in $OLD $NEW; do
+			step "bench: $1, $variant$([ "$turns" -eq 1 ] || echo ", $turn of $turns")"
+			"do_$1" "$variant"
+			[ "$turns" -eq 1 ] || mv "$OUT/$variant.$1" "$OUT/$variant.$1.$turn"
+		done
+	done
+	[ "$turns" -eq 1 ] || for variant in $OLD $NEW; do
+		medians "$OUT/$variant.$1".[0-9]* >"$OUT/$variant.$1"
+	done
+}
+
+medians() { # FILE...
+	sort -k1,2 -k4,4n "$@" | awk -v turns=$# '++n[$1, $2] == int((turns + 1) / 2) { $1 = $1; print }' |
+		awk 'NR == FNR { line[$1, $2] = $0; next } { print line[$1, $2] }' - "$1"
 }
 
 do_count() { guest "$1" count --icount; }
@@ -104,10 +128,10 @@ table_wall() {
 }
 
 table_atomics() {
-	printf '| madvise(2) with | | instructions | atomics | full barriers |\n|---|---|---|---|---|\n'
-	awk 'NR == FNR { base[$1 " " $2] = $3 " " $4 " " $5; next }
-		{ split(base[$1 " " $2], b); printf "| %s | %s | %s → %s | %s → %s | %s → %s |\n",
-			$1, $2, b[1], $3, b[2], $4, b[3], $5 }' "$OUT/$OLD.atomics" "$OUT/$NEW.atomics"
+	printf '| %s → %s | state | | instructions | atomics | full barriers |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
+	awk '{ key = $1 " " $2 " " $3 } NR == FNR { base[key] = $4 " " $5 " " $6; next }
+		{ split(base[key], b); printf "| %s | %s | %s | %s → %s | %s → %s | %s → %s |\n",
+			$1, $2, $3, b[1], $4, b[2], $5, b[3], $6 }' "$OUT/$OLD.atomics" "$OUT/$NEW.atomics"
 }
 
 table_size() {
@@ -160,10 +184,7 @@ main() {
 		fi
 	done
 	for kind in $CLOCKS; do
-		for variant in $OLD $NEW; do
-			step "bench: $kind, $variant"
-			"do_$kind" "$variant"
-		done
+		in_turns "$kind"
 		"table_$kind" | tee "$OUT/$kind.md"
 	done
 	[ ! -s "$OUT/$NEW.count" ] || [ ! -s "$OUT/$NEW.wall" ] || plot

@@ -26,7 +26,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define WAITS		2000
 #define REPEAT		20
-#define TURNS		9
+#define TURNS		5
 
 static int fd;
 static size_t page;
@@ -326,7 +326,16 @@ static uint64_t throughput(void)
 	return t[0].rounds + t[1].rounds;
 }
 
-static const char *const states[] = { "none", "list", "elsewhere", "hit" };
+static const struct {
+	const char *name;
+	unsigned int lists, beside, hit;
+} states[] = {
+	{ "none" },
+	{ "list", .lists = 1 },
+	{ "elsewhere", .beside = 1 },
+	{ "hit", .hit = 1 },
+	{ "hit_64", .hit = 64 },
+};
 
 /* In a process of its own: an mm that had a notifier is no longer like one without. */
 static void throughput_in(unsigned int state, uint64_t *rate)
@@ -335,14 +344,16 @@ static void throughput_in(unsigned int state, uint64_t *rate)
 	int status;
 
 	if (!child) {
-		if (state == 1)
-			lists_on(1, NULL, 0, false);
-		if (state > 1)
-			intervals_on(1, state == 2 ? beside : hit);
+		if (states[state].lists)
+			lists_on(states[state].lists, NULL, 0, false);
+		if (states[state].beside)
+			intervals_on(states[state].beside, beside);
+		if (states[state].hit)
+			intervals_on(states[state].hit, hit);
 		*rate = throughput();
-		if (state == 1)
+		if (states[state].lists)
 			lists_off();
-		if (state > 1)
+		if (states[state].beside || states[state].hit)
 			call(BENCH_INTERVALS_OFF, NULL, "intervals off");
 		_exit(0);
 	}
@@ -369,7 +380,8 @@ static void measure_throughput(void)
 	}
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		qsort(of[i], TURNS, sizeof(of[i][0]), by_value);
-		printf("# throughput %s %u %llu\n", states[i], !!i,
+		printf("# throughput %s %u %llu\n", states[i].name,
+		       states[i].lists + states[i].beside + states[i].hit,
 		       (unsigned long long)of[i][TURNS / 2]);
 	}
 	munmap(rates, page);
