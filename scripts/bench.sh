@@ -89,7 +89,7 @@ do_atomics() { # VARIANT
 	while kill -0 "$pid" 2>/dev/null && ! ss -Hltn 'sport = :1234' | grep -q .; do
 		sleep 0.5
 	done
-	timeout 300 gdb -batch -nx -ex 'set args localhost:1234' -x "$BENCH/atomics.py" "$image/vmlinux" \
+	timeout 900 gdb -batch -nx -ex 'set args localhost:1234' -x "$BENCH/atomics.py" "$image/vmlinux" \
 		>"$OUT/$1.gdb" 2>&1 || { tail -n 5 "$OUT/$1.gdb" >&2; kill "$pid"; die "gdb failed: ${OUT#"$TOP/"}/$1.gdb"; }
 	timeout 300 tail --pid="$pid" -f /dev/null || kill "$pid"
 	wait "$pid" || die "the guest failed: build/log/$name.log"

@@ -407,6 +407,8 @@ static void measure_wait(unsigned long cmd, const char *name)
 			intervals_on(2, hit);
 		/* Or nobody has anything to wait for. */
 		madvise(hit, page, MADV_DONTNEED);
+		/* At any time of the other's, not only when it begins. */
+		usleep(n * 379 % 1000);
 		call(cmd, &waits[n], name);
 	}
 	atomic_store(&over, true);
@@ -426,32 +428,36 @@ static void wall(void)
 	measure_wait(BENCH_REMOVE, "remove");
 }
 
-/* Each call once, for a debugger that counts what it executes. */
-static void once(void)
+/* Each call twice, for a debugger that counts what it executes. */
+static void twice(void)
 {
-	do_madvise();
-	do_munmap();
-	do_mprotect();
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		do_madvise();
+		do_munmap();
+		do_mprotect();
+	}
 }
 
 /* And in each state; the first is to warm up. */
-static void states_once(void)
+static void states_twice(void)
 {
-	once();
-	once();
+	twice();
+	twice();
 	lists_on(1, NULL, 0, false);
-	once();
+	twice();
 	lists_off();
 	intervals_on(1, beside);
-	once();
+	twice();
 	call(BENCH_INTERVALS_OFF, NULL, "intervals off");
 	intervals_on(1, hit);
-	once();
+	twice();
 	call(BENCH_INTERVALS_OFF, NULL, "intervals off");
 	intervals_on(8, hit);
-	once();
+	twice();
 	call(BENCH_INTERVALS_OFF, NULL, "intervals off");
-	once();
+	twice();
 }
 
 int main(int argc, char **argv)
@@ -469,7 +475,7 @@ int main(int argc, char **argv)
 	else if (!strcmp(argv[1], "wall"))
 		wall();
 	else
-		states_once();
+		states_twice();
 	printf("# done\n");
 	return 0;
 }
