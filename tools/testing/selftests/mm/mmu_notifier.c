@@ -2346,7 +2346,7 @@ TEST_F(tracked, under_mmap_lock)
 	}
 }
 
-/* The same in the whole life of a mm, with an interval notifier or without. */
+/* The same in the whole life of an mm, with an interval notifier or without. */
 TEST_F(tracked, untracked_later)
 {
 	int id = tmn_register(self->fd, TMN_INTERVAL, 0, 0, self->map, self->page);
