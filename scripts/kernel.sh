@@ -15,14 +15,16 @@ BENCH=$TOP/tools/testing/bench
 
 usage() {
 	cat <<EOF
-usage: ./build.sh kernel [--variant series|base | --commit REV | --mutant PATCH] [CONFIG]
+usage: ./build.sh kernel [--variant series|base | --commit REV | --mutant PATCH]
+                         [CONFIG]
 
-Builds linux/ as it is, uncommitted changes included, in build/kernel, with
-the configuration CONFIG ($(list_configs); now $CONFIG) for $ARCH. The variant
-"base" is the base kernel with the part "tests" alone; --commit gives the
-variant "step", linux/ as of this commit; a mutant is the series with one more
-patch, and the kselftests of the series. Objects, modules and
-kselftests are built incrementally; the logs are in build/log.
+Builds linux/ as it is, uncommitted changes included, in build/kernel, for $ARCH
+with the configuration CONFIG (now $CONFIG; there are:
+$(list_configs)).
+The variant "base" is the base kernel with the part "tests" alone; --commit gives
+the variant "step", linux/ as of this commit; a mutant is the series with one more
+patch, and the kselftests of the series. Objects, modules and kselftests are built
+incrementally; the logs are in build/log.
 EOF
 }
 

@@ -16,9 +16,10 @@ usage: ./build.sh mutants [OPTION...] [NAME...]
 
 Applies each patch of tools/testing/mutants (or those named) alone on the
 series, builds it incrementally in the configuration of its line "Config:", and
-runs what its lines "Tests:" and "Options:" (of ./build.sh run) name. The mutant is caught when the guest says that a test
-failed or the console is not what it should be, or, with a line "Hangs:", hangs; one that survives is a test that
-is missing. Exit 0 when all were caught.
+runs what its lines "Tests:" and "Options:" (of ./build.sh run) name. The mutant
+is caught when the guest says that a test failed or the console is not what it
+should be, or, with a line "Hangs:", when the guest hangs. A mutant that survives
+means that a test is missing. Exit 0 when all were caught.
 
 $(jobs_usage)
 

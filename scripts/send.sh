@@ -24,16 +24,17 @@ the patches of linux/ as their poster's, signed off. Then it reads them back wit
 b4 am, applies them with git am, and compares the outcome with linux/.
 
   --part P    only the patches of one part: $PARTS
-  --last R    the tag posted/vN, or posted/PART/vN, of what was posted last
-              (default: the highest): its version is counted on, the cover says
-              what changed
-              (Documentation/series/cover/changes), and the range-diff comes
-              below its line "---"
+  --last R    the tag of the last posting (default: the highest posted/vN, or
+              posted/PART/vN). The new version is one higher, the cover has what
+              you write into Documentation/series/cover/changes, and the
+              range-diff comes below its line "---"
 
-Who posts is who git says: user.name, user.email, and format.signOff=true, which
-is their word for the Developer's Certificate of Origin, section 11 of
-Documentation/process/submitting-patches.rst. After posting: git tag posted/vN, or
-posted/PART/vN. Who is to have a copy besides is in Documentation/series/cover/cc.
+The poster is taken from git's configuration in this repository, not in linux/:
+user.name, user.email, and format.signOff=true, by which the poster certifies the
+Developer's Certificate of Origin, section 11 of
+Documentation/process/submitting-patches.rst. The command that mails them is
+printed at the end. After posting, tag this repository: git tag posted/vN, or
+posted/PART/vN. Documentation/series/cover/cc names who else gets a copy.
 EOF
 }
 

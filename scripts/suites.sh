@@ -11,7 +11,7 @@ usage() {
 	cat <<EOF
 usage: ./build.sh suites [GROUP...]
 
-Runs the commands of tools/testing/harness/suites (groups: $(groups | tr '\n' ' ')),
+Runs the commands of tools/testing/harness/suites (groups: $(groups | paste -sd ' ')),
 other people's tests of what the series touches, on the base and on the series,
 and compares them test by test. A test that passes on the base and not on the
 series, a warning that only the series gives, or a guest that hangs is a failure.

@@ -19,8 +19,8 @@ Everything that CI runs, or these parts of it:
 
   check        ./build.sh check
   model        ./build.sh model
-  matrix       ./build.sh matrix of the cheapest cells:${CELLS[@]/#/ }; x86_64-debug is
-               the guest "series" below
+  matrix       ./build.sh matrix of the cheapest cells: ${CELLS[*]};
+               x86_64-debug is the guest "series" below
   guests       as many at a time as there are jobs:
     series     the patched kernel passes its kselftests, and with the large SRCU
                those of teardown; the tests of misuse make it warn as expected
