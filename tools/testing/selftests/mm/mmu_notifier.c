@@ -983,7 +983,6 @@ TEST_F(lifetime, get)
 	EXPECT_NE(id, tmn_register(self->fd, TMN_LIST_GET, TMN_OP_ALL, 0, NULL, 0));
 }
 
-/* unregister waits for the callbacks that run. */
 static void *dontneed_thread(void *arg)
 {
 	struct area *a = arg;
@@ -1016,25 +1015,44 @@ static bool still_waiting(struct call *call)
 	return !atomic_load(&call->done);
 }
 
-TEST_F(lifetime, unregister_waits)
+/* While a callback is held, @func does not return. */
+static void expect_to_wait(struct __test_metadata *_metadata, int fd, char *page,
+			   size_t len, int (*func)(int fd, int id))
 {
-	struct area a = { .changed = self->map, .changed_len = self->page };
-	struct call call = { .fd = self->fd, .func = tmn_unregister };
-	pthread_t invalidator, remover;
+	struct area a = { .changed = page, .changed_len = len };
+	struct call call = { .fd = fd, .func = func };
+	pthread_t invalidator, waiter;
 
-	call.id = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map,
-			       self->page);
+	call.id = tmn_register(fd, TMN_LIST, TMN_OP_PAIR, 0, page, len);
 	ASSERT_GT(call.id, 0);
-	ASSERT_EQ(0, tmn_gate(self->fd, call.id, TMN_GATE_START));
+	ASSERT_EQ(0, tmn_gate(fd, call.id, TMN_GATE_START));
 	ASSERT_EQ(0, pthread_create(&invalidator, NULL, dontneed_thread, &a));
-	ASSERT_EQ(0, tmn_at_gate(self->fd, call.id));
-	ASSERT_EQ(0, pthread_create(&remover, NULL, call_thread, &call));
+	ASSERT_EQ(0, tmn_at_gate(fd, call.id));
+	ASSERT_EQ(0, pthread_create(&waiter, NULL, call_thread, &call));
 	EXPECT_TRUE(still_waiting(&call));
-	ASSERT_EQ(0, tmn_gate(self->fd, call.id, 0));
-	ASSERT_EQ(0, pthread_join(remover, NULL));
+	ASSERT_EQ(0, tmn_gate(fd, call.id, 0));
+	ASSERT_EQ(0, pthread_join(waiter, NULL));
 	ASSERT_EQ(0, pthread_join(invalidator, NULL));
 	EXPECT_EQ(0, call.ret);
-	EXPECT_EQ(0, tmn_stats(self->fd, call.id).late);
+	EXPECT_EQ(0, tmn_stats(fd, call.id).late);
+}
+
+TEST_F(lifetime, unregister_waits)
+{
+	expect_to_wait(_metadata, self->fd, self->map, self->page, tmn_unregister);
+}
+
+static int tmn_synchronize(int fd, int id)
+{
+	struct tmn_sync sync;
+
+	return tmn(fd, TMN_SYNCHRONIZE, &sync);
+}
+
+/* Also when nothing is queued that would wait for it. */
+TEST_F(lifetime, synchronize_waits)
+{
+	expect_to_wait(_metadata, self->fd, self->map, self->page, tmn_synchronize);
 }
 
 /*
