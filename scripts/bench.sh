@@ -3,6 +3,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/kconfig.sh
+. "$TOP/scripts/kconfig.sh"
 
 CONFIG=bench
 BENCH=$TOP/tools/testing/bench
@@ -27,12 +29,21 @@ both, for as many notifiers as tools/testing/bench/guest/bench.c says:
            the ratio means something
   atomics  atomics and full barriers, which a count of instructions does not
            price: a debugger follows system calls instruction by instruction
-  size     stack use, and the size of the code
+  size     stack use of every function that starts or ends an invalidation, also
+           of what the guest does not have, and the size of the code
 
 Prints tables in Markdown and draws them; all of it is in build/bench. --save
 puts tables, plots and their numbers into Documentation/series/bench. --with
 compares the series with the series and one more patch, an experiment, instead.
 EOF
+}
+
+build_kernel() { # VARIANT
+	if [ "$1" = mutant ]; then
+		"$TOP/scripts/kernel.sh" --mutant "$WITH"
+	else
+		"$TOP/scripts/kernel.sh" --variant "$1"
+	fi
 }
 
 # What is measured twice was to warm up.
@@ -97,14 +108,44 @@ do_atomics() { # VARIANT
 	sed -n 's/^atomics //p' "$OUT/$1.gdb" >"$OUT/$1.atomics"
 }
 
-# Functions with their stack, and the sizes of the object.
+# What holds a range: the files that set one up.
+HOLDERS="fs/proc/task_mmu.o kernel/events/uprobes.o mm/huge_memory.o mm/hugetlb.o
+mm/khugepaged.o mm/ksm.o mm/madvise.o mm/mapping_dirty_helpers.o mm/memory.o
+mm/migrate_device.o mm/mmu_notifier.o mm/mprotect.o mm/mremap.o mm/rmap.o
+mm/userfaultfd.o"
+
+stack_make() { make -s -C "$SRC" O="$BUILD/kernel/$ARCH-stack" -j"$JOBS" "$@" 9>&-; }
+
+# Compiles them as in the guest, with more of the kernel: moving build/src is left
+# to scripts/kernel.sh.
+compile_holders() {
+	local out=$BUILD/kernel/$ARCH-stack lost
+	mkdir -p "$out"
+	config_options bench "$BENCH/stack.config" >"$out/fragments"
+	KCONFIG_ALLCONFIG=$out/fragments stack_make allnoconfig
+	stack_make olddefconfig
+	lost=$(lost_options "$out/fragments" "$out/.config")
+	[ -z "$lost" ] || die "options that did not survive olddefconfig:$lost: see tools/testing/bench/stack.config"
+	# shellcheck disable=SC2086 # a list of words
+	stack_make $HOLDERS
+}
+
+# Their functions that start or end an invalidation, or that walk or wait in
+# mmu_notifier.c, with the bytes of their frames.
 do_size() { # VARIANT
-	local image
-	image=$(image_dir "$1")
-	# Without the names that several functions have.
-	objdump -d "$image/vmlinux" | perl "$LINUX_TREE/scripts/checkstack.pl" x86_64 0 |
-		sed -n 's/^0x[0-9a-f]* \([^ ]*\) \[vmlinux\]:[ \t]*\([0-9]*\)$/\1 \2/p' | sort -u |
-		awk '{ n[$1]++; line[$1] = $0 } END { for (i in n) if (n[i] == 1) print line[i] }' | sort >"$OUT/$1.size"
+	local object out=$BUILD/kernel/$ARCH-stack
+	build_kernel "$1"
+	logged "$BUILD/log/bench-$1-stack.log" compile_holders || die "the holders of ranges did not compile: build/log/bench-$1-stack.log"
+	for object in $HOLDERS; do
+		objdump -dr "$out/$object" >"$OUT/objdump"
+		join <(perl "$LINUX_TREE/scripts/checkstack.pl" x86_64 0 <"$OUT/objdump" |
+			sed -n 's/^0x[0-9a-f]* \([^ ]*\) .*:[ \t]*\([0-9]*\)$/\1 \2/p' | sort -u -k1,1) \
+			<(awk -v all="$([ "$object" = mm/mmu_notifier.o ] && echo 1)" \
+				'/^[0-9a-f]+ <.*>:$/ { name = substr($2, 2, length($2) - 3) }
+				all || /__mmu_notifier_invalidate_range_(start|end)/ { print name }' "$OUT/objdump" | sort -u) |
+			sed -E "s|^([^ .]*)[^ ]*|${object%.o}.c:\1|"
+	done | sort -u -k1,1 >"$OUT/$1.size"
+	rm -f "$OUT/objdump"
 }
 
 # The measured lines of both, as "WHAT STATE NUMBER BASE SERIES", in their order.
@@ -115,7 +156,9 @@ both() { # KIND
 }
 
 table_count() {
-	printf '| instructions (teardown: ns, of which the waiting is not instructions) | state | | %s | %s | difference |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
+	printf 'Instructions. Teardown: ns for each notifier, of which the waiting is not\n'
+	printf 'instructions; synchronize: for all of them together.\n\n'
+	printf '| | state | | %s | %s | difference |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
 	both count | awk '{ printf "| %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5,
 		$4 == "-" ? "" : sprintf("%+d", $5 - $4) }'
 }
@@ -135,8 +178,9 @@ table_atomics() {
 }
 
 table_size() {
-	printf '| stack of | %s | %s |\n|---|---|---|\n' "$OLD" "$NEW"
-	join "$OUT/$OLD.size" "$OUT/$NEW.size" | awk '$2 != $3 { printf "| %s | %s | %s |\n", $1, $2, $3 }'
+	printf '| stack in bytes of | %s | %s | difference |\n|---|---|---|---|\n' "$OLD" "$NEW"
+	join -a 1 -a 2 -e - -o 0,1.2,2.2 "$OUT/$OLD.size" "$OUT/$NEW.size" |
+		awk '{ printf "| %s | %s | %s | %s |\n", $1, $2, $3, $2 == "-" || $3 == "-" ? "" : sprintf("%+d", $3 - $2) }'
 	printf '\n'
 	printf '    %s\n' "bloat-o-meter, mm/mmu_notifier.o:"
 	"$LINUX_TREE/scripts/bloat-o-meter" "$(image_dir "$OLD")/mmu_notifier.o" "$(image_dir "$NEW")/mmu_notifier.o" | sed 's/^/    /'
@@ -177,11 +221,7 @@ main() {
 	[ -z "$SAVE" ] || [ "$CLOCKS" = 'count wall atomics size' ] || die2 "--save is for all four of them"
 	[ -z "$SAVE" ] || [ -z "$WITH" ] || die2 "--save is for the series alone"
 	for variant in $OLD $NEW; do
-		if [ "$variant" = mutant ]; then
-			"$TOP/scripts/kernel.sh" --mutant "$WITH"
-		else
-			"$TOP/scripts/kernel.sh" --variant "$variant"
-		fi
+		build_kernel "$variant"
 	done
 	for kind in $CLOCKS; do
 		in_turns "$kind"

@@ -12,6 +12,8 @@ set -euo pipefail
 # shellcheck source=scripts/hygiene.sh
 . "$TOP/scripts/hygiene.sh"
 
+# Made by the Makefile of amdgpu.
+AMDKFD='=drivers/gpu/drm/amd/amdgpu/../amdkfd/kfd_svm.o'
 QUICK=
 SILENT=-s
 # Compile this instead of all that is touched.
@@ -134,14 +136,12 @@ check_kcsan() {
 }
 
 check_neighbours() {
-	local dir=$TOP/patches/neighbours index=$BUILD/index.check commit patch
+	local dir=$TOP/patches/neighbours index=$BUILD/index.check patch
 	diff <(sed 's/ *#.*//; /^$/d' "$dir/series" | sort) <(find "$dir" -name '*.patch' -printf '%f\n' | sort) ||
 		{ echo "neighbours/series (<) and its folder (>) name different patches"; return 1; }
-	for commit in base HEAD; do
-		GIT_INDEX_FILE=$index lgit read-tree "$commit"
-		for patch in "$dir"/*.patch; do
-			GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || return 1
-		done
+	GIT_INDEX_FILE=$index lgit read-tree base
+	for patch in "$dir"/*.patch; do
+		GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || return 1
 	done
 	rm -f "$index"
 	find "$dir" -name '*.patch' | checkpatch
@@ -163,9 +163,7 @@ neighbours() {
 check_neighbours_build() {
 	local object COMPILED='' SERIES
 	SERIES=$(neighbours) || return
-	# The objects of amdkfd are made by the Makefile of amdgpu.
-	compare_objects neighbours-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/hv \
-		=drivers/gpu/drm/amd/amdgpu/../amdkfd/kfd_svm.o || return 1
+	compare_objects neighbours-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/hv "$AMDKFD" || return 1
 	compare_objects neighbours-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
 	for object in $(touched '*.c' | sed 's/\.c$/.o/'); do
 		grep -F "${object##*/}" <<<"$COMPILED" >/dev/null || { echo "nothing compiles $object"; return 1; }
@@ -269,10 +267,10 @@ deep_stacks() {
 check_drivers() {
 	local object COMPILED=
 	local -a CHECKER=(W=12 KCFLAGS=-Wno-error C=1 "CF=$SPARSE")
-	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd || return 1
+	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd "$AMDKFD" || return 1
 	compare_objects drivers-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
 	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
-		grep -qwF "$object" <<<"$COMPILED" || { echo "nothing compiles $object"; return 1; }
+		grep -qF "${object##*/}" <<<"$COMPILED" || { echo "nothing compiles $object"; return 1; }
 	done
 }
 

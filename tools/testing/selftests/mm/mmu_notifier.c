@@ -1174,28 +1174,46 @@ static void run_everywhere(void)
 }
 
 /*
- * An idle CPU borrows the mm that ran there last, and counts in mm_count for as
- * long as it idles. On one CPU, where this process runs, no new one can do so;
- * those that did before can only drop it.
+ * Makes idle CPUs give back the mm of this process that they have borrowed, and
+ * that counts in mm_count for as long as they idle: a child, which has another
+ * one, runs on each of them. On one CPU, where this process stays, no new one
+ * can borrow it.
  */
-static int count_holders(int fd, struct tmn_mm *mm)
+static int return_borrowed(void)
 {
 	int ret = pin_to(sched_getcpu());
+	pid_t child;
+
+	if (ret)
+		return ret;
+	child = fork();
+	if (!child) {
+		run_everywhere();
+		_exit(0);
+	}
+	return child > 0 && waitpid(child, NULL, 0) == child ? 0 : -ECHILD;
+}
+
+static int count_holders(int fd, struct tmn_mm *mm)
+{
+	int ret = return_borrowed();
 
 	return ret ? ret : tmn(fd, TMN_MM, mm);
 }
 
 static bool nothing_left(int fd, const struct tmn_mm *before)
 {
-	struct tmn_mm after;
+	struct tmn_mm after = { };
 	int i;
 
 	for (i = 0; i < LIMIT_MS / 10; i++) {
-		if (!tmn(fd, TMN_MM, &after) && after.count <= before->count &&
+		if (!count_holders(fd, &after) && after.count <= before->count &&
 		    after.notifiers == before->notifiers)
 			return true;
 		usleep(10000);
 	}
+	printf("# holders of the mm: %u, before %u; notifiers: %u, before %u\n",
+	       after.count, before->count, after.notifiers, before->notifiers);
 	return false;
 }
 
@@ -1725,6 +1743,41 @@ TEST_F(interval, late_insert)
 	ASSERT_EQ(0, pthread_join(invalidator, NULL));
 	EXPECT_EQ(0, call.ret);
 	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(1, tmn_stats(self->fd, call.id).starts);
+}
+
+/*
+ * Mappings change hands without a gap: the new subscription is inserted, its
+ * reader waits for what may have been too early for it, and only then the old
+ * one is removed.
+ */
+TEST_F(interval, handed_over)
+{
+	struct call call = { .fd = self->fd, .func = read_begin_call };
+	pthread_t invalidator, reader;
+
+	/* It comes first, so the walk has not reached the old one. */
+	ASSERT_EQ(0, tmn_unregister(self->fd, self->id));
+	call.id = tmn_register(self->fd, TMN_INTERVAL, 0, 0, self->map, self->page);
+	ASSERT_GT(call.id, 0);
+	self->id = tmn_register(self->fd, variant->kind, 0, 0, self->map, self->page);
+	ASSERT_GT(self->id, 0);
+	ASSERT_EQ(0, tmn_gate(self->fd, call.id, TMN_GATE_START));
+	ASSERT_EQ(0, pthread_create(&invalidator, NULL, dontneed_thread, &self->area));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, call.id));
+	ASSERT_EQ(0, tmn_stats(self->fd, self->id).starts);
+	call.id = tmn_register(self->fd, variant->kind, 0, 0, self->map, self->page);
+	ASSERT_GT(call.id, 0);
+	ASSERT_EQ(0, pthread_create(&reader, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	ASSERT_EQ(0, tmn_gate(self->fd, call.id - 2, 0));
+	ASSERT_EQ(0, pthread_join(reader, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_EQ(1, tmn_stats(self->fd, self->id).starts);
+	ASSERT_EQ(0, pthread_join(invalidator, NULL));
+	ASSERT_EQ(0, tmn_unregister(self->fd, self->id));
+	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(1, tmn_stats(self->fd, self->id).starts);
 	EXPECT_EQ(1, tmn_stats(self->fd, call.id).starts);
 }
 
@@ -3078,32 +3131,6 @@ static void expect_all_freed(struct __test_metadata *_metadata, int fd)
 	EXPECT_EQ(0, stats.late);
 }
 
-/*
- * Makes idle CPUs give back the mm of this process that they have borrowed: a
- * child, which has another one, runs on each of them. So the counts are exact.
- */
-static int return_borrowed(void)
-{
-	int ret = pin_to(sched_getcpu());
-	pid_t child;
-
-	if (ret)
-		return ret;
-	child = fork();
-	if (!child) {
-		run_everywhere();
-		_exit(0);
-	}
-	return child > 0 && waitpid(child, NULL, 0) == child ? 0 : -ECHILD;
-}
-
-static int count_all_holders(int fd, struct tmn_mm *mm)
-{
-	int ret = return_borrowed();
-
-	return ret ? ret : count_holders(fd, mm);
-}
-
 /* As nothing_left(); the file of the bulk pins the mm as well. */
 static void expect_no_holder_left(struct __test_metadata *_metadata, int fd,
 				  const struct tmn_mm *before)
@@ -3127,7 +3154,7 @@ TEST_F_TIMEOUT(teardown, process_context, 300)
 	struct tmn_bulk_stats stats;
 	uint64_t calls;
 
-	ASSERT_EQ(0, count_all_holders(self->fd, &before));
+	ASSERT_EQ(0, count_holders(self->fd, &before));
 	ASSERT_EQ(0, bulk_on(self->fd, variant->way, variant->count, TMN_WHEN_ASKED));
 	ASSERT_EQ(0, touch(self->map, self->page));
 	calls = bulk_stats(self->fd).calls;
@@ -3228,7 +3255,7 @@ TEST_F_TIMEOUT(teardown, storm, 300)
 	uint64_t calls;
 	int i;
 
-	ASSERT_EQ(0, count_all_holders(self->fd, &before));
+	ASSERT_EQ(0, count_holders(self->fd, &before));
 	ASSERT_EQ(0, bulk_on(self->fd, variant->way, variant->count, TMN_WHEN_ASKED));
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, storm_thread, &storms[i]));
@@ -3378,6 +3405,28 @@ TEST_F(misuse, blockable_error)
 	expect_balanced(_metadata, self->fd, later);
 }
 
+/* Nor by an interval notifier: the walk goes on, and nobody waits for ever. */
+TEST_F(misuse, interval_blockable_error)
+{
+	int list = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map, self->page);
+	int earlier = tmn_register(self->fd, TMN_INTERVAL, 0, 0, self->map, self->page);
+	int bad = tmn_register(self->fd, TMN_INTERVAL, 0, TMN_F_FAIL_BLOCK,
+			       self->map, self->page);
+	int later = tmn_register(self->fd, TMN_INTERVAL, 0, 0, self->map, self->page);
+
+	ASSERT_GT(list, 0);
+	ASSERT_GT(earlier, 0);
+	ASSERT_GT(bad, 0);
+	ASSERT_GT(later, 0);
+	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(1, tmn_stats(self->fd, bad).failed);
+	EXPECT_EQ(1, tmn_stats(self->fd, earlier).starts);
+	EXPECT_EQ(1, tmn_stats(self->fd, later).starts);
+	EXPECT_EQ(1, tmn_stats(self->fd, list).starts);
+	expect_balanced(_metadata, self->fd, list);
+	EXPECT_EQ(0, tmn_remove_timed(self->fd, later));
+}
+
 /* Twice: the list stays what it was. */
 TEST_F(misuse, duplicate)
 {
@@ -3385,6 +3434,7 @@ TEST_F(misuse, duplicate)
 	int id = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
 	int newer = tmn_caller(self->fd, TMN_LIST, self->map, self->page);
 	struct tmn_mm before, after;
+	unsigned int starts;
 
 	ASSERT_GT(newer, 0);
 	ASSERT_EQ(0, count_holders(self->fd, &before));
@@ -3393,15 +3443,16 @@ TEST_F(misuse, duplicate)
 	EXPECT_EQ(-EEXIST, tmn_call(self->fd, newer, TMN_DO_PUT_ON_AGAIN, TMN_IN_PROCESS, 0));
 	ASSERT_EQ(0, tmn(self->fd, TMN_MM, &after));
 	EXPECT_LE(after.count, before.count);
+	starts = tmn_stats(self->fd, id).starts;
 	ASSERT_EQ(0, touch(self->map, self->page));
-	EXPECT_EQ(1, tmn_stats(self->fd, older).starts);
-	EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
-	EXPECT_EQ(1, tmn_stats(self->fd, newer).starts);
+	EXPECT_EQ(starts + 1, tmn_stats(self->fd, older).starts);
+	EXPECT_EQ(starts + 1, tmn_stats(self->fd, id).starts);
+	EXPECT_EQ(starts + 1, tmn_stats(self->fd, newer).starts);
 	ASSERT_EQ(0, tmn_unregister(self->fd, id));
 	ASSERT_EQ(0, touch(self->map, self->page));
-	EXPECT_EQ(2, tmn_stats(self->fd, older).starts);
-	EXPECT_EQ(1, tmn_stats(self->fd, id).starts);
-	EXPECT_EQ(2, tmn_stats(self->fd, newer).starts);
+	EXPECT_EQ(starts + 2, tmn_stats(self->fd, older).starts);
+	EXPECT_EQ(starts + 1, tmn_stats(self->fd, id).starts);
+	EXPECT_EQ(starts + 2, tmn_stats(self->fd, newer).starts);
 }
 
 TEST_F(misuse, no_ops)
