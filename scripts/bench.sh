@@ -163,17 +163,31 @@ table_count() {
 		$4 == "-" ? "" : sprintf("%+d", $5 - $4) }'
 }
 
+# "STATE RATIO LOWEST HIGHEST" of the throughput: a turn of the one against that of
+# the other beside it.
+throughput() {
+	local turn
+	for ((turn = 1; turn <= TURNS; turn++)); do
+		awk 'NR == FNR { base[$2] = $4; next } $1 == "throughput" { print $2, $4 / base[$2] }' \
+			"$OUT/$OLD.wall.$turn" "$OUT/$NEW.wall.$turn"
+	done | sort -k1,1 -k2,2g | awk '!($1 in n) { low[$1] = $2 } { n[$1]++; all[$1, n[$1]] = $2; high[$1] = $2 }
+		END { for (i in n) print i, all[i, int((n[i] + 1) / 2)], low[i], high[i] }' | sort
+}
+
 table_wall() {
-	printf '| wall clock | state | | %s / %s |\n|---|---|---|---|\n' "$NEW" "$OLD"
+	printf 'Wall clock, as %s / %s. The turns of one run differ by as much as the last\n' "$NEW" "$OLD"
+	printf 'column says, so a throughput inside of it says nothing.\n\n'
+	printf '| | | %s / %s | lowest and highest of %s turns |\n|---|---|---|---|\n' "$NEW" "$OLD" "$TURNS"
+	throughput | awk '{ printf "| throughput | %s | %.2f | %.2f to %.2f |\n", $1, $2, $3, $4 }'
 	awk 'NR == FNR { base[$1 " " $2] = $4; next }
-		{ printf "| %s | %s | %s | %.4g |\n", $1, $2, $1 == "throughput" ? $3 : "", base[$1 " " $2] ? $4 / base[$1 " " $2] : 0 }' \
+		$1 != "throughput" { printf "| %s | %s | %.4g | |\n", $1, $2, base[$1 " " $2] ? $4 / base[$1 " " $2] : 0 }' \
 		"$OUT/$OLD.wall" "$OUT/$NEW.wall"
 }
 
 table_atomics() {
 	printf '| %s → %s | state | | instructions | atomics | full barriers |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
 	awk '{ key = $1 " " $2 " " $3 } NR == FNR { base[key] = $4 " " $5 " " $6; next }
-		{ split(base[key], b); printf "| %s | %s | %s | %s → %s | %s → %s | %s → %s |\n",
+		{ split(key in base ? base[key] : "- - -", b); printf "| %s | %s | %s | %s → %s | %s → %s | %s → %s |\n",
 			$1, $2, $3, b[1], $4, b[2], $5, b[3], $6 }' "$OUT/$OLD.atomics" "$OUT/$NEW.atomics"
 }
 
@@ -188,13 +202,23 @@ table_size() {
 	"$LINUX_TREE/scripts/bloat-o-meter" -t "$(image_dir "$OLD")/vmlinux" "$(image_dir "$NEW")/vmlinux" | tail -n 1 | sed 's/^/    /'
 }
 
+# What the table of counts has, a file for each curve: "NUMBER BASE SERIES".
 plot() {
-	local state
-	for state in list hit active; do
-		both count | awk -v s="$state" '$1 == "madvise" && $2 == s { print $3, $4, $5 }' >"$OUT/$state.dat"
+	local state work
+	for state in list elsewhere hit active; do
+		for work in madvise munmap mprotect fork_cow read_begin; do
+			both count | awk -v w="$work" -v s="$state" '$1 == w && ($2 == s || s == "list" && $2 == "none") { print $3, $4, $5 }' >"$OUT/$work.$state.dat"
+		done
 	done
+	both count | awk '$1 == "teardown" { print $2, $4, $5 }' >"$OUT/teardown.dat"
+	both count | awk '$1 == "failed_start" { print $3, $4, $5 }' >"$OUT/failed_start.dat"
 	awk 'NR == FNR { base[$1 " " $2] = $4; next } $1 != "throughput" { print "\"" $1 " " $2 "\"", base[$1 " " $2], $4 }' \
 		"$OUT/$OLD.wall" "$OUT/$NEW.wall" >"$OUT/waits.dat"
+	throughput >"$OUT/throughput.dat"
+	awk 'NR == FNR { base[$1 " " $2 " " $3] = $5 " " $6; next } $1 != "munmap" && $1 != "mprotect" {
+		key = $1 " " $2 " " $3; print "\"" key "\"", (key in base ? base[key] : "- -"), $5, $6 }' \
+		"$OUT/$OLD.atomics" "$OUT/$NEW.atomics" >"$OUT/atomics.dat"
+	find "$OUT" -name '*.dat' -empty -delete
 	gnuplot -e "dir='$OUT'; old='$OLD'; new='$NEW'" "$BENCH/plot.gp"
 }
 
@@ -227,9 +251,10 @@ main() {
 		in_turns "$kind"
 		"table_$kind" | tee "$OUT/$kind.md"
 	done
-	[ ! -s "$OUT/$NEW.count" ] || [ ! -s "$OUT/$NEW.wall" ] || plot
+	[ ! -s "$OUT/$NEW.count" ] || [ ! -s "$OUT/$NEW.wall" ] || [ ! -s "$OUT/$NEW.atomics" ] || plot
 	if [ -n "$SAVE" ]; then
 		mkdir -p "$SAVED"
+		rm -f "$SAVED"/*.dat
 		cp "$OUT"/{count,wall,atomics,size}.md "$OUT"/*.dat "$OUT/bench.svg" "$SAVED/"
 	fi
 	say "bench: $(elapsed "$start"), all of it is in ${OUT#"$TOP/"}"

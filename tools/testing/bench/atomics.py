@@ -10,8 +10,15 @@ import re
 import gdb
 
 # What "bench atomics" does, in its order; the first is to warm up.
-STATES = [None, "none 0", "list 1", "elsewhere 1", "hit 1", "hit 8", "emptied 0"]
+STATES = [None, "none 0", "list 1", "elsewhere 1", "hit 1", "hit 8", "emptied 0", "list 8"]
 CALLS = ["madvise", "munmap", "mprotect", "mprotect"]
+# Then what drivers call, each of these lines twice.
+DRIVERS = [
+    ["mmu_interval_notifier_insert", "mmu_interval_read_begin", "mmu_interval_notifier_remove"],
+    ["mmu_notifier_register", "mmu_notifier_put"],
+    ["mmu_notifier_unregister_no_release"],
+    ["mmu_notifier_call_srcu"],
+]
 
 
 def follow():
@@ -33,6 +40,26 @@ def follow():
         gdb.execute("stepi", to_string=True)
 
 
+def exists(function):
+    try:
+        gdb.execute("info address " + function, to_string=True)
+        return True
+    except gdb.error:
+        return False
+
+
+def stop_at(function):
+    # Its very first instruction, where the stack is that of the caller.
+    gdb.execute("thbreak *" + function, to_string=True)
+    gdb.execute("continue", to_string=True)
+
+
+def report(counts, state):
+    for call, several in counts.items():
+        # What came in between once is not the call's.
+        print("atomics %s %s %d %d %d" % (call, state, *map(min, zip(*several))), flush=True)
+
+
 gdb.execute("set pagination off")
 gdb.execute("set confirm off")
 gdb.execute("target remote " + gdb.parameter("args"))
@@ -40,12 +67,17 @@ for state in STATES:
     counts = {}
     for _ in range(2):
         for number, call in enumerate(CALLS):
-            gdb.execute("thbreak __x64_sys_" + call, to_string=True)
-            gdb.execute("continue", to_string=True)
+            stop_at("__x64_sys_" + call)
             # The second mprotect() is the first backwards.
             if state and call not in CALLS[:number]:
                 counts.setdefault(call, []).append(follow())
-    for call, several in counts.items():
-        # What came in between once is not the call's.
-        print("atomics %s %s %d %d %d" % (call, state, *map(min, zip(*several))), flush=True)
+    report(counts, state)
+for calls in DRIVERS:
+    counts = {}
+    for _ in range(2):
+        for call in calls:
+            if exists(call):
+                stop_at(call)
+                counts.setdefault(call, []).append(follow())
+    report(counts, "- 1")
 gdb.execute("detach")

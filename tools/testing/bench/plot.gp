@@ -1,33 +1,55 @@
 # gnuplot -e "dir='DIR'; old='NAME'; new='NAME'" plot.gp: from the files *.dat in DIR.
-set terminal svg size 1000,760 dynamic font "sans,13" background "white"
+set terminal svg size 1500,1900 dynamic font "sans,12" background "white"
 set output dir."/bench.svg"
-set multiplot layout 2,2 title "mmu notifiers: ".old." and ".new
+set multiplot layout 6,4 title "mmu notifiers: ".old." and ".new
 set key top left
 set grid ytics lc rgb "#dddddd"
-set style data linespoints
+set style fill solid 0.8
 base = "lc rgb '#b0413e' pt 7 lw 2"
 series = "lc rgb '#2a6f97' pt 5 lw 2"
-set ylabel "instructions"
-set logscale x 2
-set title "madvise(2): list notifiers"
-plot dir."/list.dat" using 1:2 title old @base, '' using 1:3 title new @series
-set title "madvise(2): interval notifiers that are hit"
-set logscale xy
-plot dir."/hit.dat" using 1:2 title old @base, '' using 1:3 title new @series
-unset logscale
-set logscale x 2
-set yrange [0:*]
-set title "madvise(2) while other threads are between start and end"
+
+# A row for each kind of notifier, a column for each call; 0 is drawn at 0.5.
+set style data linespoints
 set xtics add ("0" 0.5)
-plot dir."/active.dat" using ($1 > 0 ? $1 : 0.5):2 title old @base, '' using ($1 > 0 ? $1 : 0.5):3 title new @series
+x(n) = n > 0 ? n : 0.5
+set ylabel "instructions"
+do for [state in "list elsewhere hit active"] {
+	do for [work in "madvise munmap mprotect fork_cow"] {
+		if (state eq "hit") { set logscale xy; set yrange [*:*] } else { unset logscale y; set logscale x; set yrange [0:*] }
+		set title work.", ".state noenhanced
+		# fork() cannot be measured beside ranges in progress.
+		if (state eq "active" && work eq "fork_cow") {
+			set title "read_begin, active" noenhanced
+			plot dir."/read_begin.active.dat" using (x($1)):2 title old @base, '' using (x($1)):3 title new @series
+		} else {
+			plot dir."/".work.".".state.".dat" using (x($1)):2 title old @base, '' using (x($1)):3 title new @series
+		}
+	}
+}
 unset logscale
 set logscale y
-set yrange [*:*]
-set ylabel "microseconds"
-set xtics auto
-set title "waiting beside an unrelated invalidation of 1 ms"
 set style data histogram
 set style histogram clustered gap 1
-set style fill solid 0.8
+set xtics auto noenhanced rotate by -30
+set yrange [1:*]
+set ylabel "ns"
+set title "teardown of 1000: each, and one synchronize"
+plot dir."/teardown.dat" using 2:xtic(1) title old lc rgb '#b0413e', '' using 3:xtic(1) title new lc rgb '#2a6f97'
+set ylabel "instructions"
+set yrange [*:*]
+set title "a failed start, by list notifiers"
+plot dir."/failed_start.dat" using 2:xtic(1) title old lc rgb '#b0413e', '' using 3 title new lc rgb '#2a6f97'
+set ylabel "microseconds"
+set title "waits beside an unrelated 1 ms invalidation"
 plot dir."/waits.dat" using ($2/1000):xtic(1) title old lc rgb '#b0413e', '' using ($3/1000) title new lc rgb '#2a6f97'
+unset logscale
+set yrange [0:*]
+set ylabel new." / ".old
+set title "throughput of 2 threads, and its spread"
+plot dir."/throughput.dat" using 0:2:3:4:(0.6):xtic(1) with boxerrorbars notitle lc rgb '#2a6f97'
+set ylabel "count"
+set title "atomics and full barriers of a call"
+set size 1,0.16
+set origin 0,0.01
+plot dir."/atomics.dat" using ($2+$3):xtic(1) title old lc rgb '#b0413e', '' using ($4+$5):xtic(1) title new lc rgb '#2a6f97'
 unset multiplot

@@ -440,6 +440,34 @@ static void twice(void)
 	}
 }
 
+/*
+ * The calls of drivers, each twice as well; nothing is in progress, so none waits.
+ * What the base does not have comes last.
+ */
+static void calls_twice(void)
+{
+	static const uint64_t ways[] = { BENCH_PUT, BENCH_NO_RELEASE, BENCH_CALL_SRCU };
+	uint64_t value;
+	size_t i;
+	int n;
+
+	for (n = 0; n < 2; n++) {
+		intervals_on(1, beside);
+		call(BENCH_READ_BEGIN, &value, "read_begin");
+		call(BENCH_INTERVALS_OFF, NULL, "intervals off");
+	}
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		for (n = 0; n < 2; n++) {
+			value = ways[i];
+			lists_on(1, NULL, 0, false);
+			if (ioctl(fd, BENCH_LISTS_OFF, &value))
+				lists_off();
+			else
+				call(BENCH_SYNC, &value, "synchronize");
+		}
+	}
+}
+
 /* And in each state; the first is to warm up. */
 static void states_twice(void)
 {
@@ -458,6 +486,9 @@ static void states_twice(void)
 	twice();
 	call(BENCH_INTERVALS_OFF, NULL, "intervals off");
 	twice();
+	lists_on(8, NULL, 0, false);
+	twice();
+	lists_off();
 }
 
 int main(int argc, char **argv)
@@ -470,12 +501,14 @@ int main(int argc, char **argv)
 	hit = map_apart(4 * page);
 	beside = map_apart(page);
 	sleeping = map_apart(256 * page);
-	if (!strcmp(argv[1], "count"))
+	if (!strcmp(argv[1], "count")) {
 		count();
-	else if (!strcmp(argv[1], "wall"))
+	} else if (!strcmp(argv[1], "wall")) {
 		wall();
-	else
+	} else {
 		states_twice();
+		calls_twice();
+	}
 	printf("# done\n");
 	return 0;
 }
