@@ -9,13 +9,14 @@ OUT=$BUILD/suites
 
 usage() {
 	cat <<EOF
-usage: ./build.sh suites [GROUP...]
+usage: ./build.sh suites [--save] [GROUP...]
 
 Runs the commands of tools/testing/harness/suites (groups: $(groups | paste -sd ' ')),
 other people's tests of what the series touches, on the base and on the series,
 and compares them test by test. A test that passes on the base and not on the
 series, a warning that only the series gives, or a guest that hangs is a failure.
-Prints a table in Markdown; all that the tests said is in build/suites.
+Prints a table in Markdown; all that the tests said is in build/suites. --save
+puts the table into Documentation/series/suites.md, when all groups are run.
 EOF
 }
 
@@ -101,9 +102,25 @@ table() {
 	done
 }
 
+save_table() {
+	{
+		printf "# Other people's tests, on base and series\n\n"
+		# shellcheck disable=SC2016 # backticks of Markdown
+		printf 'Written by `./build.sh suites --save`. With Linux %s, in a guest with 4 CPUs under\n' "$(make -s --no-print-directory -C "$LINUX_TREE" kernelversion)"
+		# shellcheck disable=SC2016 # and again
+		printf 'emulation; `tools/testing/harness/suites` says what is run. A test that skips wants\n'
+		printf 'something that this guest does not have.\n\n'
+		cat "$OUT/suites.md"
+	} >"$TOP/Documentation/series/suites.md"
+}
+
 main() {
-	local group variant start=$SECONDS
-	case ${1:-} in -h | --help) usage; return ;; esac
+	local group variant start=$SECONDS save=
+	case ${1:-} in
+	-h | --help) usage; return ;;
+	--save) save=1; shift ;;
+	esac
+	[ -z "$save" ] || [ $# -eq 0 ] || die2 "--save is for all groups"
 	for group in "$@"; do
 		groups | grep -qxF -- "$group" || die2 "suites takes no '$group'; see ./build.sh suites --help"
 	done
@@ -120,6 +137,7 @@ main() {
 		done
 	done
 	table "$@" | tee "$OUT/suites.md"
+	[ -z "$save" ] || save_table
 	[ ! -s "$OUT/nothing" ] || { say "nothing to compare, as nothing passes on the base:"; cat "$OUT/nothing"; }
 	say "suites: $(elapsed "$start")"
 	if [ -s "$OUT/worse" ]; then
