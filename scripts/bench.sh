@@ -3,6 +3,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=scripts/series.sh
+. "$TOP/scripts/series.sh"
 # shellcheck source=scripts/kconfig.sh
 . "$TOP/scripts/kconfig.sh"
 
@@ -114,38 +116,49 @@ mm/khugepaged.o mm/ksm.o mm/madvise.o mm/mapping_dirty_helpers.o mm/memory.o
 mm/migrate_device.o mm/mmu_notifier.o mm/mprotect.o mm/mremap.o mm/rmap.o
 mm/userfaultfd.o"
 
-stack_make() { make -s -C "$SRC" O="$BUILD/kernel/$ARCH-stack" -j"$JOBS" "$@" 9>&-; }
+commit_of() { # VARIANT
+	case $1 in
+	base) commit_of_parts tests ;;
+	series) series_commit ;;
+	mutant) commit_with "$WITH" ;;
+	esac
+}
 
-# Compiles them as in the guest, with more of the kernel: moving build/src is left
-# to scripts/kernel.sh.
-compile_holders() {
+# The helpers of vmwgfx are compiled though nothing here selects them.
+stack_make() {
+	make -s -C "$SRC" O="$BUILD/kernel/$ARCH-stack" -j"$JOBS" KCFLAGS='-fstack-usage -Wno-missing-prototypes -Wno-missing-declarations' "$@" 9>&-
+}
+
+# Compiles them as for the guest, with more of the kernel. scripts/checkstack.pl
+# would count a frame once for each instruction that takes it away again.
+compile_holders() { # VARIANT
 	local out=$BUILD/kernel/$ARCH-stack lost
 	mkdir -p "$out"
+	check_out_src "$(commit_of "$1")" || return
 	config_options bench "$BENCH/stack.config" >"$out/fragments"
-	KCONFIG_ALLCONFIG=$out/fragments stack_make allnoconfig
-	stack_make olddefconfig
+	KCONFIG_ALLCONFIG=$out/fragments stack_make allnoconfig || return
+	stack_make olddefconfig || return
 	lost=$(lost_options "$out/fragments" "$out/.config")
-	[ -z "$lost" ] || die "options that did not survive olddefconfig:$lost: see tools/testing/bench/stack.config"
+	[ -z "$lost" ] || { echo "options that did not survive olddefconfig:$lost: see tools/testing/bench/stack.config"; return 1; }
+	# shellcheck disable=SC2086 # a list of words
+	(cd "$out" && rm -f $HOLDERS) || return
 	# shellcheck disable=SC2086 # a list of words
 	stack_make $HOLDERS
 }
 
-# Their functions that start or end an invalidation, or that walk or wait in
-# mmu_notifier.c, with the bytes of their frames.
+# Their functions that start or end an invalidation, and all of two of the files, with
+# the bytes of their frames as gcc says them.
 do_size() { # VARIANT
 	local object out=$BUILD/kernel/$ARCH-stack
-	build_kernel "$1"
-	logged "$BUILD/log/bench-$1-stack.log" compile_holders || die "the holders of ranges did not compile: build/log/bench-$1-stack.log"
+	logged "$BUILD/log/bench-$1-stack.log" compile_holders "$1" ||
+		die "the holders of ranges did not compile (above)"
 	for object in $HOLDERS; do
-		objdump -dr "$out/$object" >"$OUT/objdump"
-		join <(perl "$LINUX_TREE/scripts/checkstack.pl" x86_64 0 <"$OUT/objdump" |
-			sed -n 's/^0x[0-9a-f]* \([^ ]*\) .*:[ \t]*\([0-9]*\)$/\1 \2/p' | sort -u -k1,1) \
-			<(awk -v all="$([ "$object" = mm/mmu_notifier.o ] && echo 1)" \
+		join <(awk -F '[:\t]' '{ print $4, $5 }' "$out/${object%.o}.su" | sort) \
+			<(objdump -dr "$out/$object" | awk -v all="$(case $object in mm/mmu_notifier.o | mm/mapping_dirty_helpers.o) echo 1 ;; esac)" \
 				'/^[0-9a-f]+ <.*>:$/ { name = substr($2, 2, length($2) - 3) }
-				all || /__mmu_notifier_invalidate_range_(start|end)/ { print name }' "$OUT/objdump" | sort -u) |
+				all || /__mmu_notifier_invalidate_range_(start|end)/ { sub(/\.cold$/, "", name); print name }' | sort -u) |
 			sed -E "s|^([^ .]*)[^ ]*|${object%.o}.c:\1|"
-	done | sort -u -k1,1 >"$OUT/$1.size"
-	rm -f "$OUT/objdump"
+	done | sort >"$OUT/$1.size"
 }
 
 # The measured lines of both, as "WHAT STATE NUMBER BASE SERIES", in their order.
@@ -205,6 +218,7 @@ table_size() {
 # What the table of counts has, a file for each curve: "NUMBER BASE SERIES".
 plot() {
 	local state work
+	rm -f "$OUT"/*.dat
 	for state in list elsewhere hit active; do
 		for work in madvise munmap mprotect fork_cow read_begin; do
 			both count | awk -v w="$work" -v s="$state" '$1 == w && ($2 == s || s == "list" && $2 == "none") { print $3, $4, $5 }' >"$OUT/$work.$state.dat"
