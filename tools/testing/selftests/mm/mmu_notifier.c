@@ -4251,22 +4251,27 @@ TEST_F_TIMEOUT(nonblock, message, 60)
 	const struct wanted wanted[] = {
 		{ TMN_LIST, TMN_OP_PAIR, TMN_F_FAIL_NONBLOCK },
 	};
+	int lines = 0, i, round, failed;
 	char caller[96];
-	int lines, i, failed = 0;
 
 	snprintf(caller, sizeof(caller),
 		 "failed with -11 in non-blockable context, called by mmu_notifier[%d]", getpid());
-	/* The limit is 10 in 5 s: that of the tests before has to be over. */
-	sleep(6);
-	for (i = 0; failed <= 10; i++) {
-		ASSERT_LT(i, 10);
-		self->reaping.fd = tmn_open();
-		EXPECT_EQ(-EAGAIN, reap(_metadata, &self->reaping, wanted, 1));
-		failed += tmn_stats(self->reaping.fd, 1).failed;
-		let_go(_metadata, &self->reaping);
-		close(self->reaping.fd);
+	/*
+	 * The limit is 10 in 5 s: that of the tests before has to be over. It is in
+	 * jiffies, which stay behind where ticks are lost.
+	 */
+	for (round = 0; round < 5 && !lines; round++) {
+		sleep(6);
+		for (i = 0, failed = 0; failed <= 10; i++) {
+			ASSERT_LT(i, 10);
+			self->reaping.fd = tmn_open();
+			EXPECT_EQ(-EAGAIN, reap(_metadata, &self->reaping, wanted, 1));
+			failed += tmn_stats(self->reaping.fd, 1).failed;
+			let_go(_metadata, &self->reaping);
+			close(self->reaping.fd);
+		}
+		lines = log_lines("tmn_start", caller);
 	}
-	lines = log_lines("tmn_start", caller);
 	EXPECT_GT(lines, 0);
 	EXPECT_LE(lines, 10);
 }
