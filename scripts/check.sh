@@ -270,7 +270,7 @@ check_drivers() {
 	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd "$AMDKFD" || return 1
 	compare_objects drivers-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
 	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
-		grep -qF "${object##*/}" <<<"$COMPILED" || { echo "nothing compiles $object"; return 1; }
+		grep -qwF "$object" <<<"${COMPILED//amdgpu\/..\//}" || { echo "nothing compiles $object"; return 1; }
 	done
 }
 
