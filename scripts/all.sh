@@ -5,11 +5,10 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 main() {
-	local start=$SECONDS job
+	local job
 	for job in deps fetch tree kernel run; do
 		"$TOP/scripts/$job.sh"
 	done
-	say "all of it took $(elapsed "$start")"
 }
 
 main

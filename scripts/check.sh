@@ -36,7 +36,7 @@ usage: ./build.sh check [--quick]
   codespell    patches, scripts and documents
   shellcheck   our scripts and those of the series
   neighbours   each patch of patches/neighbours applies to the base alone, and
-               to the series, and checkpatch finds nothing
+               checkpatch finds nothing
   includes     checkincludes, headerdep, and spdx: spdxcheck, find nothing
   references   no reference to a document that is not there
   maintainers  the section of MAINTAINERS is in order, and found
@@ -267,7 +267,7 @@ deep_stacks() {
 check_drivers() {
 	local object COMPILED=
 	local -a CHECKER=(W=12 KCFLAGS=-Wno-error C=1 "CF=$SPARSE")
-	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd "$AMDKFD" || return 1
+	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd drivers/hv drivers/gpu/drm/amd/amdgpu "$AMDKFD" || return 1
 	compare_objects drivers-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
 	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
 		grep -qwF "$object" <<<"${COMPILED//amdgpu\/..\//}" || { echo "nothing compiles $object"; return 1; }

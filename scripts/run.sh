@@ -146,7 +146,7 @@ parse() {
 				NAME=$2
 				;;
 			--splat)
-				grep -q "^$2 " "$HARNESS/expect/splats" || die2 "--splat $2: there is no such test"
+				grep -q "^$2 " "$HARNESS/expect/splats" || die2 "--splat $2: there is no such test; the first words of tools/testing/harness/expect/splats are all"
 				SPLAT=$2 PLAN=misuse
 				;;
 			--failures | --skips | --splats)
