@@ -2,7 +2,7 @@
 set terminal svg size 1500,1900 dynamic font "sans,12" background "white"
 set output dir."/bench.svg"
 set multiplot layout 6,4 title "mmu notifiers: ".old." and ".new
-set key top left
+set key tmargin right horizontal samplen 2
 set grid ytics lc rgb "#dddddd"
 set style fill solid 0.8
 base = "lc rgb '#b0413e' pt 7 lw 2"
