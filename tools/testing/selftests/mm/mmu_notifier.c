@@ -2314,6 +2314,52 @@ TEST_F(tracked, many_waiters)
 	}
 }
 
+static int remove_when_valid(int fd, int id)
+{
+	int ret;
+
+	do {
+		ret = wait_valid(fd, id);
+	} while (!ret && !is_valid(fd, id));
+	return ret ?: tmn_unregister(fd, id);
+}
+
+/*
+ * Who has pages mapped when it removes an interval notifier waits before, and is
+ * called by all that is in progress when it has waited, also by what begins
+ * meanwhile. Neither invalidation has reached @call.id yet: the walks stand
+ * before it, on the same page and on the page before.
+ */
+TEST_F(tracked, remove_when_valid)
+{
+	struct call call = { .fd = self->fd, .func = remove_when_valid };
+	char *changed = self->map + 2 * self->page;
+	struct held older, newer;
+	pthread_t remover;
+	int before, beside;
+
+	before = tmn_register(self->fd, TMN_INTERVAL, 0, 0, self->map + self->page, self->page);
+	ASSERT_GT(before, 0);
+	beside = tmn_register(self->fd, TMN_INTERVAL, 0, 0, changed, self->page);
+	ASSERT_GT(beside, 0);
+	call.id = tmn_register(self->fd, TMN_INTERVAL, 0, 0, changed, 2 * self->page);
+	ASSERT_GT(call.id, 0);
+	hold(_metadata, &older, self->fd, beside, changed, self->page);
+	ASSERT_EQ(0, pthread_create(&remover, NULL, call_thread, &call));
+	EXPECT_TRUE(still_waiting(&call));
+	EXPECT_EQ(0, tmn_stats(self->fd, call.id).starts);
+	hold(_metadata, &newer, self->fd, before, self->map + self->page, 2 * self->page);
+	unhold(_metadata, &older);
+	EXPECT_TRUE(still_waiting(&call));
+	EXPECT_EQ(1, tmn_stats(self->fd, call.id).starts);
+	unhold(_metadata, &newer);
+	ASSERT_EQ(0, pthread_join(remover, NULL));
+	EXPECT_EQ(0, call.ret);
+	EXPECT_EQ(2, tmn_stats(self->fd, call.id).starts);
+	ASSERT_EQ(0, touch(changed, self->page));
+	EXPECT_EQ(2, tmn_stats(self->fd, call.id).starts);
+}
+
 /* Exit is an invalidation of everything, for who asks from outside as well. */
 TEST_F(tracked, exit)
 {
