@@ -267,7 +267,7 @@ deep_stacks() {
 check_drivers() {
 	local object COMPILED=
 	local -a CHECKER=(W=12 KCFLAGS=-Wno-error C=1 "CF=$SPARSE")
-	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/iommu/amd drivers/hv drivers/gpu/drm/amd/amdgpu "$AMDKFD" || return 1
+	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 fs kernel drivers/iommu/amd drivers/hv drivers/gpu/drm/amd/amdgpu "$AMDKFD" || return 1
 	compare_objects drivers-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
 	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
 		grep -qwF "$object" <<<"${COMPILED//amdgpu\/..\//}" || { echo "nothing compiles $object"; return 1; }
