@@ -729,10 +729,14 @@ static struct tmn_slot *tmn_slot_alloc(struct tmn_file *file,
 		tmn_slot_free(slot);
 		return NULL;
 	}
-	if (tmn_is_interval(cfg))
+	if (tmn_is_interval(cfg)) {
+		/* Drivers insert again what they have removed. */
+		memset(&slot->interval->mni, 0xa5, sizeof(slot->interval->mni));
+		slot->interval->mni.mm = NULL;
 		slot->interval->slot = slot;
-	else
+	} else {
 		slot->list->slot = slot;
+	}
 	return slot;
 }
 
