@@ -842,14 +842,12 @@ static struct mm_struct *tmn_mm_of(pid_t nr)
 		return get_task_mm(current);
 	rcu_read_lock();
 	leader = pid_task(find_vpid(nr), PIDTYPE_PID);
-	/* The leader of a victim may have left its mm. */
-	if (leader) {
-		for_each_thread(leader, task) {
-			mm = get_task_mm(task);
-			if (mm)
-				break;
-		}
-	}
+	/*
+	 * The leader of a victim may have left its mm. for_each_thread() names
+	 * tasklist_lock with PROVE_RCU_LIST, which modules do not have.
+	 */
+	for (task = leader; task && !mm; task = __next_thread(task))
+		mm = get_task_mm(task);
 	rcu_read_unlock();
 	return mm;
 }
