@@ -36,20 +36,21 @@ list_mutants() {
 
 field() { sed -n "s/^$1: //p" "$2"; }
 
-# A guest that did not come as far as a test has caught nothing; one that hangs
-# has only where that is what the mutant is said to do; and what the console does
-# not show, or how often it does, says something only when all tests were run.
+# Prints why the mutant is caught. A guest that did not come as far as a test has
+# caught nothing; one that hangs has only where that is what the mutant is said to
+# do; and what the console does not show, or how often it does, says something only
+# when all tests were run.
 caught() { # DIR HANGS TESTS
 	local reasons='failed:|the console is not clean'
 	[ -z "$2" ] || reasons+='|the guest hung'
 	[ -n "$3" ] || reasons+='|the console does not show|the console shows'
-	[ "$(cat "$1/verdict" 2>/dev/null)" = FAIL ] && grep -qE "^($reasons)" "$1/why" &&
-		grep -qaE 'RUN  |^(not )?ok ' "$1/results"
+	[ "$(cat "$1/verdict" 2>/dev/null)" = FAIL ] && grep -qaE 'RUN  |^(not )?ok ' "$1/results" &&
+		grep -m 1 -E "^($reasons)" "$1/why"
 }
 
 # Writes the verdict and the line of it where scripts/worker.sh wants them.
 one() { # NAME
-	local patch=$MUTANTS/$1.patch start=$SECONDS guest=$BUILD/run/mutant-$1 config limit
+	local patch=$MUTANTS/$1.patch start=$SECONDS guest=$BUILD/run/mutant-$1 config limit why
 	local -a tests
 	config=$(field Config "$patch")
 	[ -z "$config" ] || set_option config "$config"
@@ -65,9 +66,9 @@ one() { # NAME
 	# shellcheck disable=SC2046 # a list of words
 	"$TOP/scripts/run.sh" --variant mutant --limit "$limit" --name "mutant-$1" $(field Options "$patch") \
 		-- "${tests[@]}" || true
-	if caught "$guest" "$(field Hangs "$patch")" "${tests[*]}"; then
+	if why=$(caught "$guest" "$(field Hangs "$patch")" "${tests[*]}"); then
 		echo PASS >"$RESULT/verdict"
-		printf '%s' "ok mutant $1: caught, $(head -n 1 "$guest/why"), $(elapsed "$start")" >"$RESULT/line"
+		printf '%s' "ok mutant $1: caught, $why, $(elapsed "$start")" >"$RESULT/line"
 	else
 		printf '%s' "not ok mutant $1: it survived: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
 	fi

@@ -2003,34 +2003,39 @@ TEST_F(elsewhere, insert_and_read)
 	unhold(_metadata, &held);
 }
 
-/* It waits for the range that was there before, not for the one that came later. */
+/* It waits for the ranges that were there before, not for one that came later. */
 TEST_F(elsewhere, older_and_newer)
 {
 	struct call call = { .fd = self->fd, .func = read_begin_call };
-	struct held older, newer;
+	struct held older[2], newer;
 	pthread_t reader;
-	int list[2], i;
+	int list[3], i;
 
 	/* Their gates come after all interval notifiers, until end. */
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 3; i++) {
 		list[i] = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0,
 				       self->map + i * self->page, self->page);
 		ASSERT_GT(list[i], 0);
 	}
-	call.id = tmn_register(self->fd, variant->kind, 0, 0, self->map, 2 * self->page);
+	call.id = tmn_register(self->fd, variant->kind, 0, 0, self->map, 3 * self->page);
 	ASSERT_GT(call.id, 0);
-	hold(_metadata, &older, self->fd, list[0], self->map, self->page);
+	for (i = 0; i < 2; i++)
+		hold(_metadata, &older[i], self->fd, list[i],
+		     self->map + i * self->page, self->page);
 	ASSERT_EQ(0, pthread_create(&reader, NULL, call_thread, &call));
 	EXPECT_TRUE(still_waiting(&call));
-	hold(_metadata, &newer, self->fd, list[1], self->map + self->page, self->page);
+	hold(_metadata, &newer, self->fd, list[2], self->map + 2 * self->page, self->page);
 	EXPECT_TRUE(still_waiting(&call));
-	unhold(_metadata, &older);
+	/* Woken, it looks again, and finds the other one. */
+	unhold(_metadata, &older[0]);
+	EXPECT_TRUE(still_waiting(&call));
+	unhold(_metadata, &older[1]);
 	/* Not a timeout, and not taken for valid either. */
 	ASSERT_EQ(0, pthread_join(reader, NULL));
 	EXPECT_EQ(1, call.ret);
 	unhold(_metadata, &newer);
 	EXPECT_EQ(0, read_begin_call(self->fd, call.id));
-	EXPECT_EQ(2, tmn_stats(self->fd, call.id).starts);
+	EXPECT_EQ(3, tmn_stats(self->fd, call.id).starts);
 }
 
 /*
@@ -3214,6 +3219,27 @@ TEST_F_TIMEOUT(teardown, process_context, 300)
 	EXPECT_EQ(calls, stats.calls);
 	EXPECT_EQ(variant->way == TMN_WAY_UNREGISTER ? variant->count : 0, stats.releases);
 	expect_no_holder_left(_metadata, self->fd, &before);
+}
+
+/* After exit, nobody but the notifier may have a reference of the mm. */
+TEST_F(lifetime, last_reference)
+{
+	struct tmn_sync sync;
+	int status;
+	pid_t child;
+
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child)
+		_exit(tmn_register(self->fd, TMN_LIST_CALL, TMN_OP_ALL, 0, NULL, 0) != 1);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_EQ(0, status);
+	run_everywhere();
+	EXPECT_EQ(0, tmn_unregister(self->fd, 1));
+	ASSERT_EQ(0, tmn(self->fd, TMN_SYNCHRONIZE, &sync));
+	EXPECT_EQ(0, sync.pending);
+	EXPECT_EQ(1, tmn_stats(self->fd, 1).releases);
+	EXPECT_EQ(1, tmn_stats(self->fd, 1).frees);
 }
 
 /* An mm outlives nothing: in each way all its references are given back. */
