@@ -45,7 +45,7 @@ caught() { # DIR HANGS TESTS
 	[ -z "$2" ] || reasons+='|the guest hung'
 	[ -n "$3" ] || reasons+='|the console does not show|the console shows'
 	[ "$(cat "$1/verdict" 2>/dev/null)" = FAIL ] && grep -qaE 'RUN  |^(not )?ok ' "$1/results" &&
-		grep -m 1 -E "^($reasons)" "$1/why"
+		grep -a -m 1 -E "^($reasons)" "$1/why"
 }
 
 # Writes the verdict and the line of it where scripts/worker.sh wants them.
