@@ -841,7 +841,7 @@ static struct mm_struct *tmn_mm_of(pid_t nr)
 	if (!nr)
 		return get_task_mm(current);
 	rcu_read_lock();
-	leader = pid_task(find_vpid(nr), PIDTYPE_PID);
+	leader = pid_task(find_vpid(nr), PIDTYPE_TGID);
 	/*
 	 * The leader of a victim may have left its mm. for_each_thread() names
 	 * tasklist_lock with PROVE_RCU_LIST, which modules do not have.

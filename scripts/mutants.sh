@@ -39,11 +39,12 @@ field() { sed -n "s/^$1: //p" "$2"; }
 # Prints why the mutant is caught. A guest that did not come as far as a test has
 # caught nothing; one that hangs has only where that is what the mutant is said to
 # do; and what the console does not show, or how often it does, says something only
-# when all tests were run.
+# when all tests were run, to the end.
 caught() { # DIR HANGS TESTS
 	local reasons='failed:|the console is not clean'
 	[ -z "$2" ] || reasons+='|the guest hung'
-	[ -n "$3" ] || reasons+='|the console does not show|the console shows'
+	[ -n "$3" ] || ! grep -qax '# guest: end' "$1/results" ||
+		reasons+='|the console does not show|the console shows'
 	[ "$(cat "$1/verdict" 2>/dev/null)" = FAIL ] && grep -qaE 'RUN  |^(not )?ok ' "$1/results" &&
 		grep -a -m 1 -E "^($reasons)" "$1/why"
 }

@@ -1030,6 +1030,11 @@ static void expect_to_wait(struct __test_metadata *_metadata, int fd, char *page
 	ASSERT_EQ(0, tmn_at_gate(fd, call.id));
 	ASSERT_EQ(0, pthread_create(&waiter, NULL, call_thread, &call));
 	EXPECT_TRUE(still_waiting(&call));
+	/* What is off is not called again, however long that waits. */
+	if (func == tmn_unregister) {
+		ASSERT_EQ(0, touch(page, len));
+		EXPECT_EQ(1, tmn_stats(fd, call.id).starts);
+	}
 	ASSERT_EQ(0, tmn_gate(fd, call.id, 0));
 	ASSERT_EQ(0, pthread_join(waiter, NULL));
 	ASSERT_EQ(0, pthread_join(invalidator, NULL));
@@ -2001,6 +2006,53 @@ TEST_F(elsewhere, insert_and_read)
 	/* Nobody has waited for it. */
 	EXPECT_EQ(0, tmn_at_gate(self->fd, self->slow));
 	unhold(_metadata, &held);
+}
+
+static int insert_late(int fd, int pid)
+{
+	struct tmn_register reg = {
+		.kind = TMN_INTERVAL,
+		.end = getpagesize(),
+		.pid = pid,
+	};
+	int ret = tmn(fd, TMN_REGISTER, &reg);
+
+	return ret < 0 ? ret : (int)reg.id;
+}
+
+/* The first ones, since what began before is on no list. */
+TEST_F(lifetime, first_inserts_wait)
+{
+	struct call calls[2];
+	pthread_t inserters[2];
+	int ids[2], status, id, i;
+	pid_t child;
+
+	ASSERT_EQ(0, pipe(ids));
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		id = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, self->map, self->page);
+		if (id < 0 || tmn_gate(self->fd, id, TMN_GATE_START) ||
+		    write(ids[1], &id, sizeof(id)) != sizeof(id))
+			_exit(1);
+		_exit(!!touch(self->map, self->page));
+	}
+	close(ids[1]);
+	ASSERT_EQ((int)sizeof(id), read(ids[0], &id, sizeof(id)));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, id));
+	for (i = 0; i < 2; i++) {
+		calls[i] = (struct call) { .fd = self->fd, .id = child, .func = insert_late };
+		ASSERT_EQ(0, pthread_create(&inserters[i], NULL, call_thread, &calls[i]));
+		EXPECT_TRUE(still_waiting(&calls[i]));
+	}
+	ASSERT_EQ(0, tmn_gate(self->fd, id, 0));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_join(inserters[i], NULL));
+		EXPECT_GT(calls[i].ret, 0);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
 }
 
 /* It waits for the ranges that were there before, not for one that came later. */
@@ -3221,7 +3273,7 @@ TEST_F_TIMEOUT(teardown, process_context, 300)
 	expect_no_holder_left(_metadata, self->fd, &before);
 }
 
-/* After exit, nobody but the notifier may have a reference of the mm. */
+/* The reference of the notifier can be the last one: KASAN watches. */
 TEST_F(lifetime, last_reference)
 {
 	struct tmn_sync sync;
