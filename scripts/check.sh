@@ -233,7 +233,7 @@ check_build() {
 	local commit log=$BUILD/log/check-build
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
-	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
+	config_options debug "$HARNESS/kconfig/hmm.config" "$HARNESS/kconfig/touched.config" >"$OUT/fragments"
 	finds mn_planted_const "$log.planted" W=1 KCFLAGS=-Wno-error || return 1
 	compile base "$log.base" W=1 || return 1
 	deep_stacks >"$log.stacks.base"

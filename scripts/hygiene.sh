@@ -109,7 +109,7 @@ compare_checker() { # NAME PLANTED MAKE_ARGUMENT...
 	shift 2
 	OUT=$BUILD/kernel/$ARCH-check
 	mkdir -p "$OUT"
-	config_options debug "$HARNESS/kconfig/hmm.config" >"$OUT/fragments"
+	config_options debug "$HARNESS/kconfig/hmm.config" "$HARNESS/kconfig/touched.config" >"$OUT/fragments"
 	finds "$mistake" "$log.planted" "$@" || return 1
 	compile HEAD "$log.series" "$@" || return 1
 	! grep 'is not available' "$log.series" || return 1
