@@ -127,7 +127,11 @@ SPARSE="-D__typeof_unqual__=__typeof__ '-D__builtin_strlen(x)=(sizeof(x)-1)'"
 check_sparse() { compare_checker sparse 'dereference of noderef' C=1 CF="$SPARSE"; }
 
 # What it says, it says on standard output, which make -s throws away.
-check_coccinelle() { SILENT='' compare_checker coccinelle 'NULL check before' C=1 CHECK="$SRC/scripts/coccicheck" MODE=report; }
+# Slow, so only where there is code to look at.
+check_coccinelle() {
+	ONLY=$(touched_code 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/') SILENT='' \
+		compare_checker coccinelle 'NULL check before' C=1 CHECK="$SRC/scripts/coccicheck" MODE=report
+}
 
 # Of userspace-api the series touches one row of a table; to build all of it takes
 # minutes. Roles that only sphinx knows are left out.
