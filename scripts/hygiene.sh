@@ -129,7 +129,7 @@ check_sparse() { compare_checker sparse 'dereference of noderef' C=1 CF="$SPARSE
 # What it says, it says on standard output, which make -s throws away.
 # Slow, so only where there is code to look at.
 check_coccinelle() {
-	ONLY=$(touched_code 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/') SILENT='' \
+	ONLY=$(touched_code "$SERIES" 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/') SILENT='' \
 		compare_checker coccinelle 'NULL check before' C=1 CHECK="$SRC/scripts/coccicheck" MODE=report
 }
 

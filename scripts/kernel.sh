@@ -62,10 +62,13 @@ kmake() { make -s -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" "$@" 9
 
 # make with its output in a log, and how far it is.
 build() {
-	local log=$BUILD/log/kernel-$ARCH-$CONFIG.log total start=$SECONDS pid last=$SECONDS
-	logged "$log" kmake -j"$JOBS" prepare ||
-		die "the kernel's build could not be prepared (above): the log is ${log#"$TOP/"}"
-	total=$(objects_to_do)
+	local log=$BUILD/log/kernel-$ARCH-$CONFIG.log total='' start=$SECONDS pid last=$SECONDS
+	# To count what is left takes as long as to build what a small change leaves.
+	if [ ! -e "$OUT/vmlinux" ]; then
+		logged "$log" kmake -j"$JOBS" prepare ||
+			die "the kernel's build could not be prepared (above): the log is ${log#"$TOP/"}"
+		total=/$(objects_to_do)
+	fi
 	make -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" -j"$JOBS" "$TARGET" modules >"$log" 2>&1 9>&- &
 	pid=$!
 	# shellcheck disable=SC2064 # now, not then
@@ -98,11 +101,11 @@ objects_to_do() {
 objects() { grep -cE '^  (CC|AS|LD|AR|HOSTCC|HOSTLD)' "$1" || true; }
 
 # On a terminal one line that changes; elsewhere one every 30 s.
-progress() { # LOG TOTAL START LAST
+progress() { # LOG /TOTAL START LAST
 	if [ -t 1 ]; then
-		printf '\rkernel: %s/%s objects, %s ' "$(objects "$1")" "$2" "$(elapsed "$3")"
+		printf '\rkernel: %s%s objects, %s ' "$(objects "$1")" "$2" "$(elapsed "$3")"
 	elif [ $((SECONDS - $4)) -ge 30 ]; then
-		say "kernel: $(objects "$1")/$2 objects, $(elapsed "$3")"
+		say "kernel: $(objects "$1")$2 objects, $(elapsed "$3")"
 	else
 		return 1
 	fi
@@ -115,12 +118,10 @@ install_bench() { # IMAGE
 	cp "$OUT/bench/mmu_notifier_bench.ko" "$OUT/vmlinux" "$OUT/mm/mmu_notifier.o" "$1/"
 }
 
-# The functions of what the series touches, for whoever reads reports of races. A
-# range that is not initialized twice races no more than before.
+# The functions of what the series touches, for whoever reads reports of races.
 touched_symbols() {
 	local object
-	lgit diff --numstat -I 'struct mmu_notifier_range range( __uninitialized)?;$' base HEAD -- 'mm/*.c' 'lib/*.c' |
-		cut -f 3 | sed 's/\.c$/.o/' |
+	touched_code HEAD 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/' |
 		while read -r object; do
 			[ ! -e "$OUT/$object" ] || "${CROSS}nm" "$OUT/$object"
 		done | awk '$(NF - 1) ~ /^[tTwW]$/ { sub(/\..*/, "", $NF); print $NF }' | sort -u

@@ -7,13 +7,7 @@ CHECKER=()
 
 touched() { lgit diff --name-only base "$SERIES" -- "$@"; }
 
-# Without the files where ranges are only marked: those say nothing new.
-touched_code() {
-	lgit diff --numstat -I 'struct mmu_notifier_range range( __uninitialized)?;$' base "$SERIES" -- "$@" | cut -f 3
-}
-
 warnings() { grep -E 'warning|error|Warning' "$1" | sed -E 's/:[0-9]+(:[0-9]+)?:? /: /' | sort -u; }
-
 
 # Directories whose touched files are meant, or, with "=", targets themselves.
 to_compile() { # WHAT...

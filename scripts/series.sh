@@ -87,6 +87,14 @@ commit_with() { # PATCH
 		lgit -c user.name=x -c user.email=x@localhost commit-tree -p "$commit" -m mutant "$tree"
 }
 
+# What COMMIT changes, without the files where it only marks ranges: a range that
+# is not initialized twice races and warns no more than before.
+touched_code() { # COMMIT PATH...
+	local commit=$1
+	shift
+	lgit diff --numstat -I 'struct mmu_notifier_range range( __uninitialized)?;$' base "$commit" -- "$@" | cut -f 3
+}
+
 # The commits of one part of linux/, oldest first. What follows the last
 # part's end belongs to that part.
 part_commits() { # PART
