@@ -33,7 +33,7 @@ kselftests; with TEST (fixture.test, fixture.variant.test, test for each of that
 name, or "fixture." for all of a fixture) only those.
 
   --variant V    series (default) or base
-  --append LINE  more for the kernel command line
+  --append LINE  more for the kernel command line; can be given more than once
   --limit S      seconds before the guest counts as hung (default $LIMIT, with
                  KVM; $(time_scale tcg) times that without)
   --plan P       what the guest does: kselftest, misuse (the tests that make the
@@ -128,7 +128,7 @@ parse() {
 				ADD+=("$2")
 				;;
 			--variant) VARIANT=$2 ;;
-			--append) APPEND=$2 ;;
+			--append) APPEND+="${APPEND:+ }$2" ;;
 			--limit)
 				[[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "--limit $2: not a number above 0"
 				LIMIT=$2
