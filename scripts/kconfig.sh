@@ -21,6 +21,11 @@ config_options() { # CONFIG [FILE...]
 	} | xargs -d '\n' cat | grep '^CONFIG_' | tac | awk -F= '!seen[$1]++' | tac
 }
 
+# What make is told besides, a word each: the lines "# make:" of a configuration.
+config_make() { # CONFIG
+	config_files "$1" | xargs -d '\n' sed -n 's/^# make: //p' | tr -s ' ' '\n'
+}
+
 # Names the options that a .config does not have as they were asked for.
 lost_options() { # OPTIONS DOTCONFIG
 	local line

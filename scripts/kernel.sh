@@ -58,7 +58,7 @@ configure() {
 		die "options that did not survive olddefconfig:$lost. Give what they depend on in $HARNESS/kconfig"
 }
 
-kmake() { make -s -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" "$@" 9>&-; }
+kmake() { "${MAKE[@]}" -s "$@" 9>&-; }
 
 # make with its output in a log, and how far it is.
 build() {
@@ -69,7 +69,7 @@ build() {
 			die "the kernel's build could not be prepared (above): the log is ${log#"$TOP/"}"
 		total=/$(objects_to_do)
 	fi
-	make -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" -j"$JOBS" "$TARGET" modules >"$log" 2>&1 9>&- &
+	"${MAKE[@]}" -j"$JOBS" "$TARGET" modules >"$log" 2>&1 9>&- &
 	pid=$!
 	# shellcheck disable=SC2064 # now, not then
 	trap "kill $pid 2>/dev/null; exit 130" INT TERM
@@ -94,7 +94,7 @@ build() {
 
 # What is left to do, from a dry run.
 objects_to_do() {
-	make -n -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" "$TARGET" modules 2>/dev/null 9>&- |
+	"${MAKE[@]}" -n "$TARGET" modules 2>/dev/null 9>&- |
 		grep -cE "echo '  (CC|AS|LD|AR|HOSTCC|HOSTLD)" || true
 }
 
@@ -196,6 +196,8 @@ main() {
 	need_tree
 	arch_settings
 	OUT=$(out_dir)
+	mapfile -t MAKE < <(config_make "$CONFIG")
+	MAKE=(make -C "$SRC" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" "${MAKE[@]}")
 	case $VARIANT in
 	series) COMMIT=$(series_commit) ;;
 	base) COMMIT=$(commit_of_parts tests) ;;
@@ -206,7 +208,7 @@ main() {
 		;;
 	*) die2 "--variant $VARIANT: there is only: series base" ;;
 	esac
-	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ config_options "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
+	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ config_options "$CONFIG"; config_make "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
 	if [ "$(cat "$(image_dir "$VARIANT")/built" 2>/dev/null)" = "$BUILT" ]; then
 		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
 		return

@@ -18,8 +18,9 @@ Applies each patch of tools/testing/mutants (or those named) alone on the
 series, builds it incrementally in the configuration of its line "Config:", and
 runs what its lines "Tests:" and "Options:" (of ./build.sh run) name. The mutant
 is caught when the guest says that a test failed or the console is not what it
-should be, or, with a line "Hangs:", when the guest hangs. A mutant that survives
-means that a test is missing. Exit 0 when all were caught.
+should be, or, with a line "Hangs:", when the guest hangs. With a line "Config:"
+the series without it has to pass there first. A mutant that survives means that
+a test is missing. Exit 0 when all were caught.
 
 $(jobs_usage)
 
@@ -49,25 +50,35 @@ caught() { # DIR HANGS TESTS
 		grep -a -m 1 -E "^($reasons)" "$1/why"
 }
 
+# Runs the tests of a mutant.
+run_tests() { # VARIANT NAME PATCH
+	local limit=16
+	local -a tests options
+	# KCSAN takes its time.
+	[[ $CONFIG != kcsan* ]] || limit=60
+	read -ra tests <<<"$(field Tests "$3")"
+	read -ra options <<<"$(field Options "$3")"
+	"$TOP/scripts/run.sh" --variant "$1" --limit "$limit" --name "$2" "${options[@]}" -- "${tests[@]}"
+}
+
 # Writes the verdict and the line of it where scripts/worker.sh wants them.
 one() { # NAME
-	local patch=$MUTANTS/$1.patch start=$SECONDS guest=$BUILD/run/mutant-$1 config limit why
-	local -a tests
+	local patch=$MUTANTS/$1.patch start=$SECONDS guest=$BUILD/run/mutant-$1 config why
 	config=$(field Config "$patch")
 	[ -z "$config" ] || set_option config "$config"
-	# KCSAN takes its time.
-	[ "$config" = kcsan ] && limit=60 || limit=16
-	read -ra tests <<<"$(field Tests "$patch")"
 	# shellcheck disable=SC2153 # from scripts/worker.sh
 	printf '%s' "not ok mutant $1: it could not be built: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
 	rm -rf "$guest"
 	# Its kselftests are those of every mutant.
 	"$TOP/scripts/kernel.sh"
+	# What ./build.sh test does in the usual configuration.
+	if [ -n "$config" ] && ! run_tests series "without-$1" "$patch"; then
+		printf '%s' "not ok mutant $1: the series fails without it: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
+		return
+	fi
 	"$TOP/scripts/kernel.sh" --mutant "$patch"
-	# shellcheck disable=SC2046 # a list of words
-	"$TOP/scripts/run.sh" --variant mutant --limit "$limit" --name "mutant-$1" $(field Options "$patch") \
-		-- "${tests[@]}" || true
-	if why=$(caught "$guest" "$(field Hangs "$patch")" "${tests[*]}"); then
+	run_tests mutant "mutant-$1" "$patch" || true
+	if why=$(caught "$guest" "$(field Hangs "$patch")" "$(field Tests "$patch")"); then
 		echo PASS >"$RESULT/verdict"
 		printf '%s' "ok mutant $1: caught, $why, $(elapsed "$start")" >"$RESULT/line"
 	else
