@@ -491,6 +491,8 @@ static void tmn_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	might_sleep();
 	/* Nobody maps any more: no users of the mm, or being taken off. */
 	tmn_mirror_start(slot, &range);
+	if (!atomic_read(&slot->at_gate))
+		tmn_pass_gate(slot, TMN_GATE_RELEASE, &range);
 	raw_spin_lock(&slot->lock);
 	slot->stats.releases++;
 	slot->stats.release_anon = get_mm_counter_sum(mm, MM_ANONPAGES);

@@ -49,9 +49,10 @@ enum tmn_kind {
 /* Callbacks that can be made to wait, where they may sleep, for TMN_GATE. */
 #define TMN_GATE_START		0x01 /* list start, interval invalidate */
 #define TMN_GATE_FINISH		0x02 /* second pass of an interval */
-#define TMN_GATE_SPIN		0x04 /* list start that may not sleep: spins */
-#define TMN_GATE_MAP		0x08 /* TMN_MAP, about to read the page tables */
-#define TMN_GATE_ALL		0x0f
+#define TMN_GATE_RELEASE	0x04 /* list release, unless another one waits */
+#define TMN_GATE_SPIN		0x08 /* list start that may not sleep: spins */
+#define TMN_GATE_MAP		0x10 /* TMN_MAP, about to read the page tables */
+#define TMN_GATE_ALL		0x1f
 
 /**
  * struct tmn_register - TMN_REGISTER

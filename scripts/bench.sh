@@ -170,7 +170,8 @@ both() { # KIND
 
 table_count() {
 	printf 'Instructions. Teardown: ns for each notifier, of which the waiting is not\n'
-	printf 'instructions; synchronize: for all of them together.\n\n'
+	printf 'instructions; synchronize: for all of them together. mprotect: two calls, there\n'
+	printf 'and back.\n\n'
 	printf '| | state | | %s | %s | difference |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
 	both count | awk '{ printf "| %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5,
 		$4 == "-" ? "" : sprintf("%+d", $5 - $4) }'
@@ -229,7 +230,7 @@ plot() {
 	awk 'NR == FNR { base[$1 " " $2] = $4; next } $1 != "throughput" { print "\"" $1 " " $2 "\"", base[$1 " " $2], $4 }' \
 		"$OUT/$OLD.wall" "$OUT/$NEW.wall" >"$OUT/waits.dat"
 	throughput >"$OUT/throughput.dat"
-	awk 'NR == FNR { base[$1 " " $2 " " $3] = $5 " " $6; next } $1 != "munmap" && $1 != "mprotect" {
+	awk 'NR == FNR { base[$1 " " $2 " " $3] = $5 " " $6; next } {
 		key = $1 " " $2 " " $3; print "\"" key "\"", (key in base ? base[key] : "- -"), $5, $6 }' \
 		"$OUT/$OLD.atomics" "$OUT/$NEW.atomics" >"$OUT/atomics.dat"
 	find "$OUT" -name '*.dat' -empty -delete

@@ -23,7 +23,7 @@ config_options() { # CONFIG [FILE...]
 
 # What make is told besides, a word each: the lines "# make:" of a configuration.
 config_make() { # CONFIG
-	config_files "$1" | xargs -d '\n' sed -n 's/^# make: //p' | tr -s ' ' '\n'
+	config_files "$1" | xargs -d '\n' sed -n 's/^# make: *//p' | tr -s ' ' '\n'
 }
 
 # Names the options that a .config does not have as they were asked for.

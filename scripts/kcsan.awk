@@ -1,11 +1,13 @@
 # Reads a console and prints, a report of KCSAN a line, "ours TITLE" or "other
-# TITLE". It is ours when one of the four innermost functions of one of its
-# stacks is in the file of symbols given as -v symbols=FILE, those of the objects
-# that the series touches.
+# TITLE". -v symbols=FILE names functions, each with a number N: a report is ours
+# when one of them is among the N innermost of one of its stacks.
 
 BEGIN {
-	while ((getline name <symbols) > 0)
-		touched[name] = 1
+	while ((getline line <symbols) > 0) {
+		split(line, word, " ")
+		if (word[2] > depth[word[1]])
+			depth[word[1]] = word[2]
+	}
 }
 
 function done_report() {
@@ -33,7 +35,7 @@ title != "" && match($0, /^ *[A-Za-z_][A-Za-z0-9_.]*\+0x/) {
 	name = $1
 	sub(/\+0x.*/, "", name)
 	sub(/\.(isra|part|constprop|cold).*/, "", name)
-	if (++frames <= 4 && name in touched)
+	if (++frames <= depth[name])
 		ours = 1
 }
 

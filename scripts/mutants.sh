@@ -18,9 +18,9 @@ Applies each patch of tools/testing/mutants (or those named) alone on the
 series, builds it incrementally in the configuration of its line "Config:", and
 runs what its lines "Tests:" and "Options:" (of ./build.sh run) name. The mutant
 is caught when the guest says that a test failed or the console is not what it
-should be, or, with a line "Hangs:", when the guest hangs. With a line "Config:"
-the series without it has to pass there first. A mutant that survives means that
-a test is missing. Exit 0 when all were caught.
+should be, or, with a line "Hangs:", when the guest hangs. In a configuration
+other than debug the series itself has to pass the same tests first. A mutant that
+survives means that a test is missing. Exit 0 when all were caught.
 
 $(jobs_usage)
 
@@ -71,9 +71,9 @@ one() { # NAME
 	rm -rf "$guest"
 	# Its kselftests are those of every mutant.
 	"$TOP/scripts/kernel.sh"
-	# What ./build.sh test does in the usual configuration.
-	if [ -n "$config" ] && ! run_tests series "without-$1" "$patch"; then
-		printf '%s' "not ok mutant $1: the series fails without it: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
+	# ./build.sh test sees to the usual configuration.
+	if [ "$CONFIG" != debug ] && ! run_tests series "series-$1" "$patch"; then
+		printf '%s' "not ok mutant $1: the series itself does not pass in $CONFIG: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
 		return
 	fi
 	"$TOP/scripts/kernel.sh" --mutant "$patch"

@@ -1,7 +1,7 @@
 # gnuplot -e "dir='DIR'; old='NAME'; new='NAME'" plot.gp: from the files *.dat in DIR.
-set terminal svg size 1500,1900 dynamic font "sans,12" background "white"
+set terminal svg size 1500,2200 dynamic font "sans,12" background "white"
 set output dir."/bench.svg"
-set multiplot layout 6,4 title "mmu notifiers: ".old." and ".new
+set multiplot layout 7,4 title "mmu notifiers: ".old." and ".new
 set key tmargin right horizontal samplen 2
 set grid ytics lc rgb "#dddddd"
 set style fill solid 0.8
@@ -48,8 +48,14 @@ set ylabel new." / ".old
 set title "throughput of 2 threads, and its spread"
 plot dir."/throughput.dat" using 0:2:3:4:(0.6):xtic(1) with boxerrorbars notitle lc rgb '#2a6f97'
 set ylabel "count"
-set title "atomics and full barriers of a call"
-set size 1,0.16
-set origin 0,0.01
-plot dir."/atomics.dat" using ($2+$3):xtic(1) title old lc rgb '#b0413e', '' using ($4+$5):xtic(1) title new lc rgb '#2a6f97'
+# Wide, below the others.
+set rmargin 12
+set title "atomics of a call"
+set size 1,0.15
+set origin 0,0.145
+plot dir."/atomics.dat" using 2:xtic(1) title old lc rgb '#b0413e', '' using 4:xtic(1) title new lc rgb '#2a6f97'
+set title "full barriers of a call"
+set size 1,0.15
+set origin 0,0
+plot dir."/atomics.dat" using 3:xtic(1) title old lc rgb '#b0413e', '' using 5:xtic(1) title new lc rgb '#2a6f97'
 unset multiplot

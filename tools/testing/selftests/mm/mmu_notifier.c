@@ -1060,6 +1060,50 @@ TEST_F(lifetime, synchronize_waits)
 	expect_to_wait(_metadata, self->fd, self->map, self->page, tmn_synchronize);
 }
 
+/* Exit frees no page while another thread is in a release(). */
+TEST_F(lifetime, exit_waits)
+{
+	struct call call = { .fd = self->fd, .func = tmn_unregister };
+	int ids[2], leave[2], status, i;
+	struct tmn_stats stats;
+	pthread_t thread;
+	pid_t child;
+	char byte;
+
+	ASSERT_EQ(0, pipe(ids));
+	ASSERT_EQ(0, pipe(leave));
+	child = fork();
+	ASSERT_GE(child, 0);
+	if (!child) {
+		int id = tmn_register(self->fd, TMN_LIST, TMN_OP_ALL, 0, NULL, 0);
+
+		close(leave[1]);
+		_exit(write(ids[1], &id, sizeof(id)) != sizeof(id) ||
+		      read(leave[0], &byte, 1));
+	}
+	close(ids[1]);
+	ASSERT_EQ((int)sizeof(call.id), read(ids[0], &call.id, sizeof(call.id)));
+	ASSERT_GT(call.id, 0);
+	ASSERT_EQ(0, tmn_gate(self->fd, call.id, TMN_GATE_RELEASE));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, call_thread, &call));
+	ASSERT_EQ(0, tmn_at_gate(self->fd, call.id));
+	close(leave[1]);
+	/* Exit calls it as well, and passes. */
+	for (i = 0; i < LIMIT_MS / 10 && !tmn_stats(self->fd, call.id).releases; i++)
+		usleep(10000);
+	EXPECT_EQ(1, tmn_stats(self->fd, call.id).releases);
+	EXPECT_TRUE(still_waiting(&call));
+	EXPECT_EQ(0, waitpid(child, &status, WNOHANG));
+	ASSERT_EQ(0, tmn_gate(self->fd, call.id, 0));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, call.ret);
+	stats = tmn_stats(self->fd, call.id);
+	EXPECT_EQ(2, stats.releases);
+	EXPECT_GT(stats.release_anon, 0);
+	waitpid(child, &status, 0);
+	EXPECT_EQ(0, status);
+}
+
 /*
  * Release comes once, while the pages are still there, and nothing after it.
  * The notifiers are put on by a child through the parent's file, which
