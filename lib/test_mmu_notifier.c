@@ -676,6 +676,21 @@ static const struct mmu_interval_notifier_ops tmn_two_pass_ops = {
 	.invalidate_finish = tmn_invalidate_finish,
 };
 
+/* What a driver could forget. */
+static const struct mmu_notifier_ops tmn_no_alloc_ops = {
+	.free_notifier = tmn_free_notifier,
+};
+
+static const struct mmu_notifier_ops tmn_no_free_ops = {
+	.alloc_notifier = tmn_alloc_notifier,
+};
+
+static const struct mmu_interval_notifier_ops tmn_empty_ops = { };
+
+static const struct mmu_interval_notifier_ops tmn_no_finish_ops = {
+	.invalidate_start = tmn_invalidate_start,
+};
+
 static bool tmn_is_interval(const struct tmn_register *cfg)
 {
 	return cfg->kind == TMN_INTERVAL || cfg->kind == TMN_INTERVAL_TWO_PASS;
@@ -763,6 +778,10 @@ static int tmn_get(struct tmn_slot **slot, u32 what)
 	if (!mutex_trylock(&tmn_get_lock))
 		return -EBUSY;
 	tmn_fill_ops(&file->get_ops, &(*slot)->cfg);
+	if (what == TMN_DO_PUT_ON_NO_FIRST)
+		ops = &tmn_no_alloc_ops;
+	if (what == TMN_DO_PUT_ON_NO_LAST)
+		ops = &tmn_no_free_ops;
 	if (tmn_is_bare(what))
 		ops = NULL;
 	WRITE_ONCE(tmn_get_slot, *slot);
@@ -790,6 +809,10 @@ static int tmn_insert(struct tmn_slot *slot, u32 what)
 
 	if (slot->cfg.kind == TMN_INTERVAL_TWO_PASS)
 		ops = &tmn_two_pass_ops;
+	if (what == TMN_DO_PUT_ON_NO_FIRST)
+		ops = &tmn_empty_ops;
+	if (what == TMN_DO_PUT_ON_NO_LAST)
+		ops = &tmn_no_finish_ops;
 	if (tmn_is_bare(what))
 		ops = NULL;
 	if (tmn_is_locked(what))
@@ -1201,6 +1224,8 @@ static int tmn_do(struct tmn_slot *slot, u32 what)
 	case TMN_DO_PUT_ON_LOCKED:
 	case TMN_DO_PUT_ON_BARE:
 	case TMN_DO_PUT_ON_LOCKED_BARE:
+	case TMN_DO_PUT_ON_NO_FIRST:
+	case TMN_DO_PUT_ON_NO_LAST:
 		return slot->live ? -EBUSY : tmn_try_to_put_on(&slot, what);
 	case TMN_DO_PUT_ON_AGAIN:
 		return slot->live ? tmn_put_on(&slot, what) : -ENOENT;

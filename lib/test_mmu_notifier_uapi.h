@@ -221,6 +221,8 @@ enum tmn_what {
 	/* from here on bugs; these, and what may not be called there: misuse=1 */
 	TMN_DO_PUT_ON_BARE,	/* without ops */
 	TMN_DO_PUT_ON_LOCKED_BARE,
+	TMN_DO_PUT_ON_NO_FIRST,	/* without alloc_notifier(), or invalidate() */
+	TMN_DO_PUT_ON_NO_LAST,	/* without free_notifier(), or invalidate_finish() */
 	TMN_DO_PUT_ON_AGAIN,	/* what is on already */
 	TMN_DO_UNREGISTER_HERE,	/* from the mm of the caller, whatever it is */
 	TMN_DO_DROP_MM,		/* drop the reference of the notifier, and forget it */

@@ -10,7 +10,8 @@ import re
 import gdb
 
 # What "bench atomics" does, in its order; the first is to warm up.
-STATES = [None, "none 0", "list 1", "elsewhere 1", "hit 1", "hit 8", "emptied 0", "list 8"]
+STATES = [None, "none 0", "list 1", "list 8", "list 64", "elsewhere 1",
+          "hit 1", "hit 8", "hit 64", "emptied 0"]
 CALLS = ["madvise", "munmap", "mprotect", "mprotect"]
 # Then what drivers call, each of these lines twice.
 DRIVERS = [

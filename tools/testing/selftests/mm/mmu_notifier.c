@@ -1649,6 +1649,38 @@ TEST_F(inserting, fails)
 	}
 }
 
+/* In an mm that has had list notifiers alone. Returns 0 when it is called. */
+static int insert_first(int fd, unsigned int kind, bool locked, char *map, size_t page)
+{
+	int id;
+
+	if (tmn_caller(fd, TMN_LIST, map, page) <= 0)
+		return 1;
+	id = tmn_prepare(fd, kind, map, page);
+	if (id <= 0 || tmn_call(fd, id, locked ? TMN_DO_PUT_ON_LOCKED : TMN_DO_PUT_ON,
+				locked ? TMN_IN_MMAP_WRITE : TMN_IN_PROCESS, 0))
+		return 2;
+	if (touch(map, page))
+		return 3;
+	return tmn_stats(fd, id).starts ? 0 : 4;
+}
+
+TEST_F(inserting, first_of_mm)
+{
+	int locked, status;
+	pid_t child;
+
+	for (locked = 0; locked < 2; locked++) {
+		child = fork();
+		ASSERT_GE(child, 0);
+		if (!child)
+			_exit(insert_first(self->fd, variant->kind, locked,
+					   self->map, self->page));
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_EQ(0, status);
+	}
+}
+
 TEST_F(inserting, removed_in_release)
 {
 	call_in_release(_metadata, self->fd, variant->kind, self->map, self->page);
@@ -3632,14 +3664,24 @@ TEST_F(misuse, duplicate)
 
 TEST_F(misuse, no_ops)
 {
-	const unsigned int kinds[] = { TMN_LIST, TMN_LIST_GET, TMN_INTERVAL };
+	const struct {
+		unsigned int kind;
+		enum tmn_what what;
+	} cells[] = {
+		{ TMN_LIST, TMN_DO_PUT_ON_BARE },
+		{ TMN_LIST_GET, TMN_DO_PUT_ON_BARE },
+		{ TMN_LIST_GET, TMN_DO_PUT_ON_NO_FIRST },
+		{ TMN_LIST_GET, TMN_DO_PUT_ON_NO_LAST },
+		{ TMN_INTERVAL, TMN_DO_PUT_ON_BARE },
+		{ TMN_INTERVAL, TMN_DO_PUT_ON_NO_FIRST },
+		{ TMN_INTERVAL_TWO_PASS, TMN_DO_PUT_ON_NO_LAST },
+	};
 	int i, id;
 
-	for (i = 0; i < 3; i++) {
-		id = tmn_prepare(self->fd, kinds[i], self->map, self->page);
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		id = tmn_prepare(self->fd, cells[i].kind, self->map, self->page);
 		ASSERT_GT(id, 0);
-		EXPECT_EQ(-EINVAL, tmn_call(self->fd, id, TMN_DO_PUT_ON_BARE,
-					    TMN_IN_PROCESS, 0));
+		EXPECT_EQ(-EINVAL, tmn_call(self->fd, id, cells[i].what, TMN_IN_PROCESS, 0));
 		/* It can be put on all the same, when it has them. */
 		EXPECT_EQ(0, tmn_call(self->fd, id, TMN_DO_PUT_ON, TMN_IN_PROCESS, 0));
 	}
