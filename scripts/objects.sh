@@ -46,10 +46,11 @@ compare_objects() { # NAME KARCH CROSS_COMPILE DEFCONFIG WHAT...
 		fi
 		present=
 		for object in $objects; do
-			[ ! -e "$SRC/${object%.o}.c" ] && [ ! -d "$SRC/$object" ] || present+=" $object"
+			[ "$object" != vmlinux ] && [ ! -e "$SRC/${object%.o}.c" ] && [ ! -d "$SRC/$object" ] || present+=" $object"
 		done
 		# What an interrupted run has compiled would not warn again.
 		for object in $present; do
+			[ "$object" != vmlinux ] || object=.
 			[ ! -e "$out/$object" ] || find "$out/$object" -name '*.o' -delete
 		done
 		# shellcheck disable=SC2086 # a list of words

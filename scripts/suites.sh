@@ -14,7 +14,8 @@ usage: ./build.sh suites [--save] [GROUP...]
 Runs the commands of tools/testing/harness/suites (groups: $(groups | paste -sd ' ')),
 other people's tests of what the series touches, on the base and on the series,
 and compares them test by test. A test that passes on the base and not on the
-series, a warning that only the series gives, or a guest that hangs is a failure.
+series, or fails on the series alone, a warning that only the series gives, or a
+guest that hangs is a failure.
 Prints a table in Markdown; all that the tests said is in build/suites. --save
 puts the table into Documentation/series/suites.md, when all groups are run.
 EOF
@@ -67,10 +68,16 @@ passed() { sed -n 's/^pass //p' <<<"$1" | sort; }
 
 expected() { sed -nE 's/^fail (.*) \(XFAIL\)$/\1/p' <<<"$1" | sort; }
 
-# What passed has to pass; what failed as its author expects may not fail otherwise.
+failed() { sed -nE '/ \(X[A-Z]*\)$/!s/^fail //p' <<<"$1" | sort; }
+
+# What passed has to pass; what failed as its author expects may not fail otherwise;
+# and nothing may fail that did not, whether it was skipped or did not run.
 worse_tests() { # BASE SERIES
-	comm -23 <(passed "$1") <(passed "$2")
-	comm -23 <(expected "$1") <({ passed "$2"; expected "$2"; } | sort)
+	{
+		comm -23 <(passed "$1") <(passed "$2")
+		comm -23 <(expected "$1") <({ passed "$2"; expected "$2"; } | sort)
+		comm -13 <(failed "$1") <(failed "$2")
+	} | sort -u
 }
 
 # The row of one command; the file "worse" gets what passed before and does not
@@ -109,7 +116,8 @@ save_table() {
 		printf 'Written by `./build.sh suites --save`. With Linux %s, in a guest with 4 CPUs under\n' "$(make -s --no-print-directory -C "$LINUX_TREE" kernelversion)"
 		# shellcheck disable=SC2016 # and again
 		printf 'emulation; `tools/testing/harness/suites` says what is run. A test that skips wants\n'
-		printf 'something that this guest does not have.\n\n'
+		printf 'something that this guest does not have. The first lines of that file say what is\n'
+		printf 'left out, and why.\n\n'
 		cat "$OUT/suites.md"
 	} >"$TOP/Documentation/series/suites.md"
 }
