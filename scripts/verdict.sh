@@ -14,7 +14,7 @@ check_expressions() {
 	done
 }
 
-# What KCSAN has to say of code that the series does not touch goes to
+# What KCSAN has to say of other code than scripts/kcsan.awk takes for ours goes to
 # other-races, a line each, and is not judged.
 bad_lines() {
 	local symbols
