@@ -49,7 +49,7 @@ set title "throughput of 2 threads, and its spread"
 plot dir."/throughput.dat" using 0:2:3:4:(0.6):xtic(1) with boxerrorbars notitle lc rgb '#2a6f97'
 set ylabel "count"
 # Wide, below the others.
-set rmargin 12
+set rmargin 26
 set title "atomics of a call"
 set size 1,0.15
 set origin 0,0.145
