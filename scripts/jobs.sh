@@ -6,6 +6,7 @@
 WORKERS=1
 SSHLOGIN=
 AGAIN=
+SAVE=
 # Below the home of a login.
 WORKDIR=mmu-notifier-worker
 RESULTS=$TOP/build/results
@@ -20,6 +21,7 @@ jobs_usage() {
                    they get this repository and the base kernel by rsync, in
                    ~/$WORKDIR, and need what ./build.sh deps installs
   --again          also what passed before
+  --save           put the table into Documentation/series; for all of them
 An interrupted run goes on where it was. A job that passed is not run again until
 the series or what the job runs of ours changes.
 EOF
@@ -39,6 +41,7 @@ jobs_option() { # OPTION VALUE
 		SSHLOGIN=$2
 		;;
 	--again) AGAIN=--again SHIFT=1 ;;
+	--save) SAVE=1 SHIFT=1 ;;
 	*) SHIFT=0 ;;
 	esac
 }
@@ -59,6 +62,7 @@ jobs_parse() { # SCRIPT "EVERY NAME" ARGUMENT...
 		NAMES+=("$1")
 		shift
 	done
+	[ -z "$SAVE" ] || [ "${#NAMES[@]}" -eq 0 ] || die2 "--save is for all of them"
 	[ "${#NAMES[@]}" -gt 0 ] || mapfile -t NAMES <<<"$all"
 }
 

@@ -48,6 +48,13 @@ die2() { printf '%serror:%s %s\n' "$RED" "$OFF" "$*" >&2; exit 2; }
 # minutes:seconds since $1 (a value of $SECONDS)
 elapsed() { printf '%d:%02d' $(((SECONDS - $1) / 60)) $(((SECONDS - $1) % 60)); }
 
+# The beginning of a file with results that is committed.
+saved_by() { # COMMAND TITLE
+	# shellcheck disable=SC2016 # backticks of Markdown
+	printf '# %s\n\nWritten by `./build.sh %s --save`, with Linux %s.\n' "$2" "$1" \
+		"$(make -s --no-print-directory -C "$LINUX_TREE" kernelversion)"
+}
+
 # Runs a function that stops at the first command that fails, and sets STATUS.
 # Not to be used as a condition: there bash does not stop.
 guarded() {

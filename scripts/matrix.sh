@@ -114,6 +114,7 @@ main() {
 		if job_passed matrix "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 	done
 	table "${NAMES[@]}" | tee "$TOP/build/matrix.md"
+	[ -z "$SAVE" ] || { saved_by matrix 'The series on other kernels' && echo && cat "$TOP/build/matrix.md"; } >"$TOP/Documentation/series/matrix.md"
 	printf '%s %s 0\n' "$passed" "$failed" >"$TOP/build/matrix.totals"
 	say "matrix: $passed good, $failed not, $(elapsed "$start")"
 	[ "$failed" -eq 0 ]

@@ -86,6 +86,15 @@ one() { # NAME
 	fi
 }
 
+table() {
+	local name
+	printf '| mutant | breaks | caught by |\n|---|---|---|\n'
+	for name in "$@"; do
+		printf '| %s | %s | %s |\n' "$name" "$(field Breaks "$MUTANTS/$name.patch")" \
+			"$(job_passed mutants "$name" && sed 's/.*: caught, //; s/, [0-9:]*$//; s/; the console ends with:$//' "$RESULTS/mutants/$name/line" || echo SURVIVED)"
+	done
+}
+
 main() {
 	local name passed=0 failed=0 start=$SECONDS
 	if [ "${1:-}" = --one ]; then
@@ -99,6 +108,7 @@ main() {
 	for name in "${NAMES[@]}"; do
 		if job_passed mutants "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 	done
+	[ -z "$SAVE" ] || { saved_by mutants 'Which test catches which break' && echo && table "${NAMES[@]}"; } >"$TOP/Documentation/series/mutants-caught.md"
 	say "mutants: $passed caught, $failed not, $(elapsed "$start")"
 	[ "$failed" -eq 0 ]
 }

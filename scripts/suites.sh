@@ -111,13 +111,11 @@ table() {
 
 save_table() {
 	{
-		printf "# Other people's tests, on base and series\n\n"
+		saved_by suites "Other people's tests, on base and series"
 		# shellcheck disable=SC2016 # backticks of Markdown
-		printf 'Written by `./build.sh suites --save`. With Linux %s, in a guest with 4 CPUs under\n' "$(make -s --no-print-directory -C "$LINUX_TREE" kernelversion)"
-		# shellcheck disable=SC2016 # and again
-		printf 'emulation; `tools/testing/harness/suites` says what is run. A test that skips wants\n'
-		printf 'something that this guest does not have. The first lines of that file say what is\n'
-		printf 'left out, and why.\n\n'
+		printf 'In a guest with 4 CPUs under emulation; `tools/testing/harness/suites` says what is\n'
+		printf 'run. A test that skips wants something that this guest does not have. The first\n'
+		printf 'lines of that file say what is left out, and why.\n\n'
 		cat "$OUT/suites.md"
 	} >"$TOP/Documentation/series/suites.md"
 }

@@ -3826,7 +3826,7 @@ static long destroy_complaints(void *unused)
 /* One reference too few. */
 TEST_F(misuse, destroyed_too_early)
 {
-	int status;
+	int status, before = destroy_complaints(NULL);
 	pid_t child;
 
 	child = fork();
@@ -3838,7 +3838,7 @@ TEST_F(misuse, destroyed_too_early)
 	}
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_EQ(0, status);
-	EXPECT_EQ(1, wait_until(destroy_complaints, NULL, 1, 1));
+	EXPECT_EQ(before + 1, wait_until(destroy_complaints, NULL, before + 1, 1));
 }
 
 /*
@@ -4082,6 +4082,11 @@ static void splat(int fd, unsigned int kind, enum tmn_what what, enum tmn_where 
 	_exit(0);
 }
 
+static long all_complaints(void *unused)
+{
+	return complaints("");
+}
+
 TEST_F(splat, call)
 {
 	int before = complaints("");
@@ -4091,9 +4096,10 @@ TEST_F(splat, call)
 	if (!child)
 		splat(self->fd, variant->kind, variant->what, variant->where,
 		      self->map, self->page);
+	EXPECT_GT(wait_until(all_complaints, NULL, before + 1, 1), before);
+	/* Some have more than one. */
 	usleep(2000000);
 	EXPECT_EQ(1, tmn_stats(self->fd, 2).calls);
-	EXPECT_GT(complaints(""), before);
 }
 
 /*
@@ -4417,6 +4423,13 @@ static long release_calls(void *arg)
 	return tmn_stats(c->fd, c->id).releases;
 }
 
+static long call_done(void *arg)
+{
+	struct call *call = arg;
+
+	return atomic_load(&call->done);
+}
+
 /*
  * Exit takes notifiers off in the middle of the reaper's range: they get no end,
  * so release is where a driver has to stop waiting for one. The walk that is
@@ -4445,7 +4458,7 @@ TEST_F(nonblock, exit_meanwhile)
 	ASSERT_EQ(0, tmn(self->fd, TMN_UNHOLD, NULL));
 	EXPECT_EQ(1, wait_until(release_calls, &c, 1, 1));
 	/* It is taken off right after that. */
-	usleep(300000);
+	usleep(1000000);
 	ASSERT_EQ(0, tmn_gate(self->fd, 2, 0));
 	ASSERT_EQ(0, pthread_join(reaper, NULL));
 	ASSERT_EQ(self->reaping.child, waitpid(self->reaping.child, NULL, 0));
@@ -4551,6 +4564,7 @@ TEST_F(race, taken_off)
 		[RACE - 1] = { TMN_INTERVAL_TWO_PASS, 0, 0 },
 	};
 	struct call call = { .fd = self->fd, .id = variant->id, .func = tmn_unregister };
+	struct counter off = { .fd = self->fd, .id = variant->id };
 	pthread_t reaper, remover;
 	struct tmn_stats stats;
 	uint64_t seq;
@@ -4561,9 +4575,14 @@ TEST_F(race, taken_off)
 	ASSERT_EQ(0, pthread_create(&reaper, NULL, reap_thread, &self->reaping));
 	ASSERT_EQ(0, tmn_at_gate(self->fd, FAILING));
 	ASSERT_EQ(0, pthread_create(&remover, NULL, call_thread, &call));
-	/* It is off by now; unregister, in addition, waits. */
-	EXPECT_EQ(variant->kind == TMN_LIST, still_waiting(&call));
-	EXPECT_EQ(variant->kind == TMN_LIST, tmn_stats(self->fd, variant->id).releases);
+	/* It is off soon; unregister, in addition, calls ->release before and waits. */
+	if (variant->kind == TMN_LIST) {
+		EXPECT_EQ(1, wait_until(release_calls, &off, 1, 1));
+		EXPECT_TRUE(still_waiting(&call));
+	} else {
+		EXPECT_EQ(1, wait_until(call_done, &call, 1, 1));
+		EXPECT_EQ(0, tmn_stats(self->fd, variant->id).releases);
+	}
 	ASSERT_EQ(0, tmn_gate(self->fd, FAILING, 0));
 	ASSERT_EQ(0, pthread_join(reaper, NULL));
 	ASSERT_EQ(0, pthread_join(remover, NULL));
