@@ -91,7 +91,7 @@ table() {
 	printf '| mutant | breaks | caught by |\n|---|---|---|\n'
 	for name in "$@"; do
 		printf '| %s | %s | %s |\n' "$name" "$(field Breaks "$MUTANTS/$name.patch")" \
-			"$(job_passed mutants "$name" && sed 's/.*: caught, //; s/, [0-9:]*$//; s/; the console ends with:$//' "$RESULTS/mutants/$name/line" || echo SURVIVED)"
+			"$(job_passed mutants "$name" && sed 's/.*: caught, //; s/\[ *[0-9.]*\] //; s/, [0-9:]*$//; s/; the console ends with:$//' "$RESULTS/mutants/$name/line" || echo SURVIVED)"
 	done
 }
 
