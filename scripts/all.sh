@@ -4,11 +4,6 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-main() {
-	local job
-	for job in deps fetch tree kernel run; do
-		"$TOP/scripts/$job.sh"
-	done
-}
-
-main
+for job in deps tree run; do
+	bash "$TOP/scripts/$job.sh"
+done

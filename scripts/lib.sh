@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What every job shares: paths, options, messages, progress and the lock.
+# What every job shares: paths, options, messages and progress.
 # Sourced, never run.
 # shellcheck disable=SC2034 # read by the scripts that source this file
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-# Workers beside the first have a folder of their own (scripts/jobs.sh).
-BUILD=${BUILD:-$TOP/build}
+# Workers beside the first have a folder of their own below it (scripts/jobs.sh).
+BUILD=${MN_BUILD:-$TOP/build}
 LINUX_TREE=$TOP/linux
 HARNESS=$TOP/tools/testing/harness
 # The tree that kernels are built from: a git worktree of linux/, moved from
@@ -17,12 +17,11 @@ BASE_SUITE=trixie-backports
 BASE_SERIES=7.3
 PARTS="fixes tests rules teardown tracking docs"
 
-JOBS=${JOBS:-$(nproc)}
-CONFIG=${CONFIG:-debug}
-ARCH=${ARCH:-x86_64}
-ACCEL=${ACCEL:-auto}
-LINUX=${LINUX:-}
-export JOBS CONFIG ARCH ACCEL LINUX
+JOBS=${MN_JOBS:-$(nproc)}
+CONFIG=${MN_CONFIG:-debug}
+ARCH=${MN_ARCH:-x86_64}
+ACCEL=${MN_ACCEL:-auto}
+LINUX=${MN_LINUX:-}
 export LC_ALL=C.UTF-8
 
 # What a user configured for their own work must not change what git does here,
@@ -45,15 +44,9 @@ warn() { printf '%swarning:%s %s\n' "$RED" "$OFF" "$*" >&2; }
 die() { printf '%serror:%s %s\n' "$RED" "$OFF" "$*" >&2; exit 1; }
 die2() { printf '%serror:%s %s\n' "$RED" "$OFF" "$*" >&2; exit 2; }
 
-# minutes:seconds since $1 (a value of $SECONDS)
-elapsed() { printf '%d:%02d' $(((SECONDS - $1) / 60)) $(((SECONDS - $1) % 60)); }
-
-# The beginning of a file with results that is committed.
-saved_by() { # COMMAND TITLE
-	# shellcheck disable=SC2016 # backticks of Markdown
-	printf '# %s\n\nWritten by `./build.sh %s --save`, with Linux %s.\n' "$2" "$1" \
-		"$(make -s --no-print-directory -C "$LINUX_TREE" kernelversion)"
-}
+minutes() { printf '%d:%02d' $(($1 / 60)) $(($1 % 60)); }
+# since $1, a value of $SECONDS
+elapsed() { minutes $((SECONDS - $1)); }
 
 # Runs a function that stops at the first command that fails, and sets STATUS.
 # Not to be used as a condition: there bash does not stop.
@@ -82,40 +75,44 @@ list_archs() {
 	printf '%s' "${out# }"
 }
 
+# For this script, and for those that it calls.
 set_option() {
 	case $1 in
 	jobs)
 		[[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "--jobs $2: not a number above 0"
 		JOBS=$2
+		export MN_JOBS=$2
 		;;
 	config)
 		[ -f "$HARNESS/kconfig/configs/$2.config" ] ||
 			die2 "--config $2: there is only: $(list_configs)"
 		CONFIG=$2
+		export MN_CONFIG=$2
 		;;
 	arch)
 		[ -f "$HARNESS/kconfig/arch/$2.config" ] ||
 			die2 "--arch $2: there is only: $(list_archs)"
 		ARCH=$2
+		export MN_ARCH=$2
 		;;
 	accel)
-		case $2 in auto | kvm | tcg) ACCEL=$2 ;;
-		*) die2 "--accel $2: there is only: auto kvm tcg" ;; esac
+		case $2 in auto | kvm | tcg) ;; *) die2 "--accel $2: there is only: auto kvm tcg" ;; esac
+		ACCEL=$2
+		export MN_ACCEL=$2
 		;;
 	linux)
 		[ -d "$2" ] || die2 "--linux $2: no such folder"
 		LINUX=$(cd "$2" && pwd)
+		export MN_LINUX=$LINUX
 		;;
 	esac
 }
 
-# One run at a time: two would build in the same folders. The descriptor is
-# inherited by the jobs, and closed for what may outlive them.
-take_lock() {
-	mkdir -p "$BUILD" || die "cannot make $BUILD"
-	exec 9>>"$BUILD/.lock"
-	flock -n 9 || die2 "another ./build.sh is using $BUILD (pid $(cat "$BUILD/.lock.pid" 2>/dev/null || echo '?')): wait until it ends, or end it"
-	echo $$ >"$BUILD/.lock.pid"
+# make, and the shell lines of the kernel's Makefiles, take little else.
+check_path() {
+	[[ $TOP =~ ^[[:alnum:]/._+=@,~-]+$ ]] ||
+		die2 "the kernel cannot be built below '$TOP': move this repository to a path of letters, digits and / . _ + = @ , ~ -"
+	case $BUILD in "$TOP/build" | "$TOP/build/"*) ;; *) die2 "MN_BUILD is for our own jobs" ;; esac
 }
 
 need_space() { # GIB WHAT
@@ -149,7 +146,7 @@ logged() { # LOGFILE COMMAND...
 	local log=$1
 	shift
 	mkdir -p "${log%/*}"
-	if ! "$@" >"$log" 2>&1 9>&-; then
+	if ! "$@" >"$log" 2>&1;  then
 		tail -n 20 "$log" >&2
 		return 1
 	fi
