@@ -39,7 +39,7 @@ foreign_programs() { # ROOT
 		cpio --quiet -0 -p -d "$1")
 }
 
-# The root that all guests of an image share; only /etc/plan differs.
+# The root that all guests of an image share.
 make_root() { # IMAGE
 	local root=$1/root file
 	if [ "$1/root.cpio" -nt "$HARNESS/guest/init" ] &&
@@ -114,22 +114,28 @@ pack() { # DIR
 	(cd "$1" && find . -print0 | sort -z | cpio --quiet -0 -o -H newc -R 0:0)
 }
 
-# The kernel takes several archives one after the other: the last has the plan.
-make_initramfs() { # IMAGE PLANFILE OUT FILE...
-	local plan suites=
-	# Two guests can start at the same time.
-	(flock 8; make_root "$1") 8>"$1/root.lock"
-	plan=$(mktemp -d "$BUILD/plan.XXXXXX")
+# Two guests can start at the same time.
+make_initramfs() { # IMAGE
+	(
+		flock 8
+		make_root "$1"
+	) 8>"$1/root.lock"
+}
+
+# The kernel takes several archives one after the other.
+more_initramfs() { # IMAGE PLAN FILE...
+	local more
+	more=$(mktemp -d "$BUILD/more.XXXXXX")
 	# It becomes the guest's root folder.
-	chmod 755 "$plan"
-	install -D -m 644 "$2" "$plan/etc/plan"
-	[ $# -eq 3 ] || cp "${@:4}" "$plan/"
-	if grep -q '^PLAN=suite$' "$2"; then
-		make_suites "$1"
-		suites=$1/suites.cpio
-		install -m 644 "$HARNESS/suites" "$plan/etc/suites"
-		install -D "$HARNESS/guest/suites" "$plan/bin/suites"
+	chmod 755 "$more"
+	[ $# -eq 2 ] || cp "${@:3}" "$more/"
+	cat "$1/root.cpio"
+	if [ "$2" = suite ]; then
+		make_suites "$1" >&2
+		cat "$1/suites.cpio"
+		install -D -m 644 "$HARNESS/suites" "$more/etc/suites"
+		install -D "$HARNESS/guest/suites" "$more/bin/suites"
 	fi
-	{ cat "$1/root.cpio" ${suites:+"$suites"}; pack "$plan"; } >"$3"
-	rm -rf "$plan"
+	pack "$more"
+	rm -rf "$more"
 }

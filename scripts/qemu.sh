@@ -1,18 +1,28 @@
 # shellcheck shell=bash
-# Starts QEMU and waits for it. Sourced, never run.
+# QEMU's command line, and whether KVM works here. Sourced, never run.
 
 GUEST_CPUS=2
 GUEST_MEMORY=1024
 
-qemu_command() { # ACCEL KERNEL INITRAMFS APPEND RESULTS
+# QEMU takes a comma in a value for its end.
+commas() { printf '%s' "${1//,/,,}"; }
+
+channel() { # NAME DIR
+	QEMU+=(-chardev "file,id=$1,path=$(commas "$2/$1"),append=on"
+		-device "virtserialport,chardev=$1,name=$1")
+}
+
+qemu_command() { # ACCEL KERNEL INITRAMFS APPEND DIR
+	local name
 	# shellcheck disable=SC2054 # the commas are QEMU's
 	QEMU=("${QEMU_SYSTEM[@]}" -nodefaults -no-user-config -display none -no-reboot
 		-m "$GUEST_MEMORY" -smp "$GUEST_CPUS,sockets=$GUEST_CPUS"
-		-device "$CHANNEL"
-		-chardev "file,id=results,path=$5"
-		-device virtserialport,chardev=results,name=results
 		-kernel "$2" -initrd "$3"
-		-append "console=$CONSOLE panic=-1 oops=panic hung_task_panic=1 softlockup_panic=1 brd.rd_size=65536 $4")
+		-append "console=$CONSOLE ignore_loglevel panic=-1 oops=panic hung_task_panic=1 softlockup_panic=1 brd.rd_size=65536 $4"
+		-device "$CHANNEL")
+	for name in results kmsg beat; do
+		channel "$name" "$5"
+	done
 	# shellcheck disable=SC2054 # as well
 	[ "$GUEST_CPUS" = 1 ] || QEMU+=(
 		-object "memory-backend-ram,id=m0,size=$((GUEST_MEMORY / 2))M"
@@ -27,25 +37,31 @@ qemu_command() { # ACCEL KERNEL INITRAMFS APPEND RESULTS
 	esac
 }
 
-# kvm or tcg. /dev/kvm that opens proves nothing: on some machines the guest
-# hangs. A boot that ends within the limit does, and the answer is kept.
+# kvm or tcg, and why. /dev/kvm that opens proves nothing: on some machines the
+# guest hangs. A boot does, and its answer is kept for this QEMU and this kernel.
 choose_accel() { # KERNEL INITRAMFS
-	local answer=$BUILD/accel
-	case $ACCEL in kvm | tcg | icount) printf '%s' "$ACCEL"; return ;; esac
-	if [ ! -w /dev/kvm ] || ! is_native; then
-		printf tcg
+	local kept=$BUILD/accel key answer dir
+	case $ACCEL in kvm | tcg | icount) echo "$ACCEL"; return ;; esac
+	if ! is_native; then
+		echo "tcg, as KVM cannot run $ARCH here"
+		return
+	elif [ ! -e /dev/kvm ]; then
+		echo "tcg, as there is no /dev/kvm"
+		return
+	elif ! (exec 3<>/dev/kvm) 2>/dev/null; then
+		echo "tcg, as /dev/kvm cannot be opened for writing: is $(id -un) in the group kvm?"
 		return
 	fi
-	if [ ! -e "$answer" ]; then
-		qemu_command kvm "$1" "$2" "quiet rdinit=/bin/busybox -- poweroff -f" /dev/null
-		if timeout -k 1 20 "${QEMU[@]}" -serial none >/dev/null 2>&1 9>&-; then
-			echo kvm >"$answer"
-		else
-			echo tcg >"$answer"
-		fi
+	key=$({ "${QEMU_SYSTEM[0]}" --version; sha1sum <"$1"; uname -r; } | sha1sum | cut -d' ' -f1)
+	if [ "$(sed -n 1p "$kept" 2>/dev/null)" != "$key" ]; then
+		dir=$(mktemp -d "$BUILD/kvm.XXXXXX")
+		qemu_command kvm "$1" "$2" "rdinit=/bin/busybox -- poweroff -f" "$dir"
+		"$TOP/scripts/guest.py" --silently --silent 20 --stuck 20 "$dir" -- "${QEMU[@]}" -serial "file:$(commas "$dir/console")" 9>&- || true
+		answer="kvm, as a guest booted with it"
+		[ "$(cat "$dir/status")" = "shutdown guest-shutdown" ] ||
+			answer="tcg, as /dev/kvm opens but a guest does not boot with it: $(cut -c 1-60 "$dir/status")"
+		rm -rf "$dir"
+		printf '%s\n%s\n' "$key" "$answer" >"$kept"
 	fi
-	cat "$answer"
+	sed -n 2p "$kept"
 }
-
-# How much longer things take than with KVM.
-time_scale() { case $1 in kvm) echo 1 ;; *) echo 5 ;; esac; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Boots the built kernel with the kselftests and gives a verdict.
+# Builds what is out of date, boots it with the kselftests and gives a verdict.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -9,198 +9,237 @@ set -euo pipefail
 . "$TOP/scripts/arch.sh"
 # shellcheck source=scripts/qemu.sh
 . "$TOP/scripts/qemu.sh"
-# shellcheck source=scripts/verdict.sh
-. "$TOP/scripts/verdict.sh"
 
+EXPECT=$HARNESS/expect
 VARIANT=series
+SOURCE=()
 PLAN=kselftest
 NAME=
 APPEND=
-LIMIT=150
-FAILURES=
-SKIPS=
+GOLDEN=
 SPLATS=
-SPLAT=
 ADD=()
+LIMITS=()
 MODE=tests
+BUILD_FIRST=1
+SNAPSHOT=
 
 usage() {
-	cat <<EOF
-usage: ./build.sh run [OPTION...] [-- TEST...]
+	cat <<EOT
+usage: ./build.sh run [OPTION...] [TEST...]
 
-Boots the kernel that ./build.sh kernel built, with an initramfs, and runs the
-kselftests; with TEST (fixture.test, fixture.variant.test, test for each of that
-name, or "fixture." for all of a fixture) only those.
+Builds what is out of date of linux/ as it is, uncommitted changes included,
+boots it with an initramfs, and runs the kselftests; with TEST (fixture.test,
+fixture.variant.test, test for each of that name, or "fixture." for all of a
+fixture) only those.
 
-  --variant V    series (default) or base
+what is built
+  --variant V    series (default), or base: the base with the part "tests" alone
+  --commit REV   linux/ as of this commit
+  --mutant FILE  the series and one more patch
+  --build-only   no guest
+
+what the guest does
+  --list         print the names of the tests
+  --plan P       kselftest; misuse (the tests that make the kernel warn); boot;
+                 bench and suite (what matrix and bench do there); or one that
+                 must not pass: warn, oops, sleeps, interrupts, init
+  --splat T      the test splat.T.call: what a driver must not do
   --append LINE  more for the kernel command line; can be given more than once
-  --limit S      seconds before the guest counts as hung (default $LIMIT, with
-                 KVM; $(time_scale tcg) times that without)
-  --plan P       what the guest does: kselftest, misuse (the tests that make the
-                 kernel warn), boot, what ./build.sh starvation and bench do
-                 there (starve, bench), or one of the runner's own tests: warn,
-                 oops, hang, short, skip, silent
   --cpus N       1, 2 or 4 (default $GUEST_CPUS)
   --memory N     MiB (default $GUEST_MEMORY)
   --icount       emulate one CPU, whose clock counts instructions as nanoseconds
-  --name N       name of the run's folder in build/run
-  --failures F   pass when exactly the tests named in the file F fail
-  --skips F      pass when exactly the tests named in the file F are skipped
-  --splats F     pass when the console shows each expression of the file F,
-                 and nothing else that is bad
-  --splat T      the test splat.T.call, and of the console what
-                 tools/testing/harness/expect/splats says
-  --shell        a prompt in the guest instead of tests
   --add FILE     also this file, in the guest's /: a module of your own, say,
                  built with: make -C build/kernel/$ARCH-$CONFIG M=DIR
-  --gdb          wait for a debugger on port 1234, without a time limit
+  --shell        a prompt in the guest instead of tests
+  --gdb          with line numbers (configuration gdb), waits for a debugger on
+                 port 1234
 
-The verdict is FAIL until the guest's own channel says that every planned test
-passed, QEMU has ended by itself and the console is clean.
-EOF
+what passes
+  --golden FILE  the list of tests and outcomes (default: that of the variant or
+                 of the configuration in tools/testing/harness/expect)
+  --splats FILE  the console shows each expression of the file, as often as it
+                 stands there, and nothing else that is bad
+  --name N       name of the run's folder in build/run
+
+The verdict is FAIL until the guest's own channel says exactly what the list says,
+QEMU has powered down and the console is clean. A guest is hung when nothing moves,
+however long it takes in all: HACKING.md.
+EOT
 }
 
-stop_qemu() {
-	[ -z "${QEMU_PID:-}" ] || kill -KILL "$QEMU_PID" 2>/dev/null || true
-	[ -z "${TAIL_PID:-}" ] || kill "$TAIL_PID" 2>/dev/null || true
-}
+needs() { [ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"; }
 
-# Sets QEMU_STATUS: its exit status, or "hung".
-run_guest() { # LIMIT
-	local start=$SECONDS
-	: >"$DIR/console"
-	"${QEMU[@]}" -serial "file:$DIR/console" >"$DIR/qemu.log" 2>&1 9>&- </dev/null &
-	QEMU_PID=$!
-	trap 'stop_qemu; exit 130' INT TERM
-	tail -n +1 -F --pid="$QEMU_PID" -s 0.2 "$DIR/results" 2>/dev/null 9>&- |
-		grep --line-buffered -vE 'RUN  |    OK  |^not ok - the guest did not run' &
-	TAIL_PID=$!
-	while kill -0 "$QEMU_PID" 2>/dev/null; do
-		if [ "$1" -gt 0 ] && [ $((SECONDS - start)) -ge "$1" ]; then
-			kill -KILL "$QEMU_PID" 2>/dev/null || true
-			wait "$QEMU_PID" 2>/dev/null || true
-			QEMU_STATUS=hung
-			break
-		fi
-		sleep 0.2
-	done
-	if [ -z "$QEMU_STATUS" ]; then
-		QEMU_STATUS=0
-		wait "$QEMU_PID" || QEMU_STATUS=$?
-	fi
-	wait "$TAIL_PID" 2>/dev/null || true
-	trap - INT TERM
-}
+number() { [[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "$1 $2: not a number above 0"; }
 
-write_plan() {
-	local test list=
-	for test in "$@"; do
-		case $test in *[!A-Za-z0-9_.]*) die2 "'$test' is not the name of a test" ;; esac
-		case $test in *.) list+=" -f ${test%.}" ;; *.*) list+=" -r $test" ;; *) list+=" -t $test" ;; esac
-	done
-	case $PLAN in
-	misuse) printf 'PLAN=script\nARGUMENTS="misuse%s"\n' "$list" ;;
-	suite) printf 'PLAN=suite\nARGUMENTS="%s"\n' "$*" ;;
-	bench) printf 'PLAN=bench\nARGUMENTS="%s"\n' "$*" ;;
-	kselftest)
-		if [ -n "$list" ]; then
-			printf 'PLAN=script\nARGUMENTS="smoke%s"\n' "$list"
-		else
-			printf 'PLAN=kselftest\n'
-		fi
-		;;
-	*) printf 'PLAN=%s\n' "$PLAN" ;;
-	esac >"$DIR/plan"
-}
+readable() { [ -r "$2" ] || die2 "$1 $2: no such file"; }
 
 parse() {
 	while [ $# -gt 0 ]; do
 		case $1 in
+		--shell) MODE=shell; shift; continue ;;
+		--gdb) MODE=gdb; set_option config gdb; shift; continue ;;
+		--list) MODE=list; shift; continue ;;
+		--icount) ACCEL=icount GUEST_CPUS=1; shift; continue ;;
+		--build-only) MODE=build; shift; continue ;;
+		# For who runs many guests of one kernel: scripts/test.sh.
+		--built) BUILD_FIRST=; shift; continue ;;
+		--snapshot) SNAPSHOT=1; shift; continue ;;
 		-h | --help) usage; exit ;;
-		--shell) MODE=shell PLAN=shell ;;
-		--gdb) MODE=gdb ;;
-		--icount) ACCEL=icount GUEST_CPUS=1 ;;
-		--variant | --append | --limit | --plan | --name | --failures | --skips | --splats | --splat | --cpus | --memory | --add)
-			[ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"
-			case $1 in
-			--add)
-				[ -r "$2" ] || die2 "--add $2: no such file"
-				ADD+=("$2")
-				;;
-			--variant) VARIANT=$2 ;;
-			--append) APPEND+="${APPEND:+ }$2" ;;
-			--limit)
-				[[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "--limit $2: not a number above 0"
-				LIMIT=$2
-				;;
-			--plan) PLAN=$2 ;;
-			--memory)
-				[[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "--memory $2: not a number of MiB"
-				GUEST_MEMORY=$2
-				;;
-			--cpus)
-				case $2 in 1 | 2 | 4) GUEST_CPUS=$2 ;; *) die2 "--cpus $2: there is only: 1 2 4" ;; esac
-				;;
-			--name)
-				[[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die2 "--name $2: letters, digits, dots and dashes only"
-				NAME=$2
-				;;
-			--splat)
-				grep -q "^$2 " "$HARNESS/expect/splats" || die2 "--splat $2: there is no such test; the first words of tools/testing/harness/expect/splats are all"
-				SPLAT=$2 PLAN=misuse
-				;;
-			--failures | --skips | --splats)
-				[ -r "$2" ] || die2 "$1 $2: no such file"
-				case $1 in --failures) FAILURES=$2 ;; --skips) SKIPS=$2 ;; --splats) SPLATS=$2 ;; esac
-				;;
-			esac
-			shift
+		--) shift; TESTS+=("$@"); return ;;
+		-*) needs "$@" ;;
+		*) TESTS+=("$1"); shift; continue ;;
+		esac
+		case $1 in
+		--variant)
+			case $2 in series | base) ;; *) die2 "--variant $2: there is only: series base" ;; esac
+			VARIANT=$2 SOURCE=(--variant "$2")
 			;;
-		--) shift; TESTS=("$@"); return ;;
+		--commit) VARIANT=step SOURCE=(--commit "$2") ;;
+		--mutant) readable "$@"; VARIANT=mutant SOURCE=(--mutant "$2") ;;
+		--append) APPEND+="${APPEND:+ }$2" ;;
+		--plan) PLAN=$2 ;;
+		--splat)
+			grep -q "^$2 " "$EXPECT/splats" || die2 "--splat $2: there is no such test; the first words of tools/testing/harness/expect/splats are all"
+			PLAN=splat TESTS=("splat.$2.call")
+			;;
+		--cpus) case $2 in 1 | 2 | 4) GUEST_CPUS=$2 ;; *) die2 "--cpus $2: there is only: 1 2 4" ;; esac ;;
+		--memory) number "$@"; GUEST_MEMORY=$2 ;;
+		--limit) number "$@"; LIMITS=(--silent "$2" --stuck "$2") ;;
+		--add) readable "$@"; ADD+=("$2") ;;
+		--golden) readable "$@"; GOLDEN=$2 ;;
+		--splats) readable "$@"; SPLATS=$2 ;;
+		--name)
+			[[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die2 "--name $2: letters, digits, dots and dashes only"
+			NAME=$2
+			;;
 		*) die2 "run takes no '$1'; see ./build.sh run --help" ;;
 		esac
-		shift
+		shift 2
 	done
 }
 
+# Which list says what must come out.
+golden() {
+	local variant=$VARIANT name
+	[ -z "$GOLDEN" ] || return 0
+	[ "$VARIANT" = base ] || variant=series
+	case $PLAN in
+	misuse) name=$variant-misuse ;;
+	kselftest) name=$variant ;;
+	splat | boot | bench) name=$PLAN ;;
+	*) name=passes ;;
+	esac
+	[ "$PLAN" != kselftest ] || [ ! -e "$EXPECT/$ARCH-$CONFIG.tests" ] || name=$ARCH-$CONFIG
+	GOLDEN=$EXPECT/$name.tests
+}
+
+# As the guest's init takes it: a word, and its arguments.
+plan() {
+	local test list=
+	for test in "${TESTS[@]}"; do
+		case $test in *[!A-Za-z0-9_.]*) [ "$PLAN" != kselftest ] || die2 "'$test' is not the name of a test" ;; esac
+		case $test in *.) list+=" -f ${test%.}" ;; *.*) list+=" -r $test" ;; *) list+=" -t $test" ;; esac
+	done
+	case $PLAN in
+	misuse | splat) GUEST_PLAN=script ARGUMENTS="misuse$list" ;;
+	kselftest)
+		GUEST_PLAN=kselftest ARGUMENTS=
+		[ -z "$list" ] || GUEST_PLAN=script ARGUMENTS="smoke$list"
+		;;
+	*) GUEST_PLAN=$PLAN ARGUMENTS="${TESTS[*]}" ;;
+	esac
+}
+
+splats() {
+	if [ "$PLAN" = splat ]; then
+		SPLATS=$DIR/splats
+		sed -n "s/^${TESTS[0]:6:-5} //p" "$EXPECT/splats" | tr -s ' ' '\n' | grep . >"$SPLATS"
+	elif [ "$PLAN" = misuse ] && [ -z "$SPLATS" ]; then
+		SPLATS=$EXPECT/misuse.splats
+		[ "$VARIANT" != base ] || SPLATS=$EXPECT/base-misuse.splats
+	fi
+}
+
+serial() { QEMU+=(-chardev "file,id=console,path=$(commas "$1/console"),append=on" -serial chardev:console); }
+
+# One boot for all guests of an image: what it had said until then is in the folder,
+# for each of them to begin with. Only emulation takes long enough to be worth it.
+snapshot() { # IMAGE INITRAMFS
+	local dir=$1/snapshot-$GUEST_CPUS-$GUEST_MEMORY key
+	key=$({ "${QEMU_SYSTEM[0]}" --version; stat -c '%Y %s' "$1/kernel" "$2"; cat "$TOP/scripts/qemu.sh"; } | sha1sum)
+	(
+		flock 8
+		if [ "$(cat "$dir/key" 2>/dev/null)" != "$key" ]; then
+			rm -rf "$dir"
+			mkdir "$dir"
+			qemu_command tcg "$1/kernel" "$2" "" "$dir"
+			serial "$dir"
+			"$TOP/scripts/guest.py" --silently --save "$dir/memory" "$dir" -- "${QEMU[@]}" 8>&-
+			[ "$(cat "$dir/status")" = saved ] || die "no snapshot of a guest could be taken: $(cat "$dir/status")"
+			echo "$key" >"$dir/key"
+		fi
+	) 8>"$1/snapshot.lock"
+	cp "$dir"/{results,console,kmsg,beat} "$DIR/"
+	GUEST=(--load "$dir/memory" --plan "$GUEST_PLAN"$'\n'"$ARGUMENTS")
+}
+
+boot() { # IMAGE
+	local initramfs=$1/root.cpio accel answer append
+	GUEST=()
+	guarded make_initramfs "$1"
+	[ "$STATUS" -eq 0 ] || die "the initramfs could not be made (above; is the disk full?)"
+	if [ "${#ADD[@]}" -gt 0 ] || [ "$PLAN" = suite ]; then
+		initramfs=$DIR/initramfs
+		more_initramfs "$1" "$PLAN" "${ADD[@]}" >"$initramfs"
+	fi
+	answer=$(choose_accel "$1/kernel" "$initramfs")
+	accel=${answer%%,*}
+	append="$APPEND PLAN=$GUEST_PLAN${ARGUMENTS:+ \"ARGUMENTS=$ARGUMENTS\"}"
+	qemu_command "$accel" "$1/kernel" "$initramfs" "$append" "$DIR"
+	printf '%q ' "${QEMU[@]}" -serial mon:stdio >"$DIR/command"
+	if [ "$MODE" = shell ]; then
+		exec "${QEMU[@]}" -serial mon:stdio
+	elif [ "$MODE" = gdb ]; then
+		QEMU+=(-s -S)
+		GUEST=(--patient)
+		say "run: waiting for: gdb -ex 'target remote :1234' $(out_dir)/vmlinux"
+	elif [ -n "$SNAPSHOT" ] && [ "$accel" = tcg ] && [ -z "$APPEND" ] && [ "$initramfs" = "$1/root.cpio" ]; then
+		snapshot "$1" "$initramfs"
+		qemu_command tcg "$1/kernel" "$initramfs" "" "$DIR"
+	fi
+	serial "$DIR"
+	step "run: ${NAME:-$VARIANT}: $VARIANT $ARCH $CONFIG on $answer${APPEND:+; $APPEND}"
+	"$TOP/scripts/guest.py" "${LIMITS[@]}" "${GUEST[@]}" --golden "$GOLDEN" "$DIR" -- "${QEMU[@]}"
+}
+
 main() {
-	TESTS=() QEMU_STATUS=
+	TESTS=()
 	parse "$@"
-	local image accel start=$SECONDS limit
+	local image start=$SECONDS
+	[ "$MODE" != shell ] || PLAN=shell
 	arch_settings
+	golden
+	if [ "$MODE" = list ]; then
+		"$TOP/scripts/judge.py" list "$GOLDEN"
+		return
+	fi
+	[ -z "$BUILD_FIRST" ] || bash "$TOP/scripts/kernel.sh" "${SOURCE[@]}"
+	[ "$MODE" != build ] || return 0
 	command -v "${QEMU_SYSTEM[0]}" >/dev/null ||
 		die2 "there is no ${QEMU_SYSTEM[0]}: run ./build.sh --arch $ARCH deps"
+	start=$SECONDS
 	image=$(image_dir "$VARIANT")
-	[ -e "$image/built" ] || die2 "there is no $VARIANT kernel for $ARCH $CONFIG: run ./build.sh kernel --variant $VARIANT"
 	DIR=$BUILD/run/${NAME:-$VARIANT}
 	rm -rf "$DIR"
 	mkdir -p "$DIR"
-	echo "not ok - the guest did not run" >"$DIR/results"
-	if [ -n "$SPLAT" ]; then
-		TESTS=("splat.$SPLAT.call")
-		SPLATS=$DIR/splats
-		grep "^$SPLAT " "$HARNESS/expect/splats" | tr -s ' ' '\n' | tail -n +2 >"$SPLATS"
-	fi
-	write_plan "${TESTS[@]}"
-	guarded make_initramfs "$image" "$DIR/plan" "$DIR/initramfs" "${ADD[@]}"
-	[ "$STATUS" -eq 0 ] || die "the initramfs could not be made (above; is the disk full?)"
-	accel=$(choose_accel "$image/kernel" "$DIR/initramfs")
-	qemu_command "$accel" "$image/kernel" "$DIR/initramfs" "$APPEND" "$DIR/results"
-	printf '%q ' "${QEMU[@]}" -serial mon:stdio >"$DIR/command"
-
-	if [ "$MODE" = shell ]; then
-		"${QEMU[@]}" -serial mon:stdio 9>&-
-		return
-	fi
-	limit=$((LIMIT * $(time_scale "$accel")))
-	if [ "$MODE" = gdb ]; then
-		QEMU+=(-s -S)
-		limit=0
-		say "run: waiting for: gdb $(out_dir)/vmlinux -ex 'target remote :1234'"
-	fi
-	step "run: ${NAME:-$VARIANT}: $VARIANT $ARCH $CONFIG on $accel, limit ${limit}s${APPEND:+, $APPEND}"
-	run_guest "$limit"
-	verdict "$(elapsed "$start")"
+	echo FAIL >"$DIR/verdict"
+	plan
+	splats
+	boot "$image"
+	"$TOP/scripts/judge.py" verdict "$DIR" --golden "$GOLDEN" --name "${NAME:-$VARIANT}" \
+		--elapsed "$(elapsed "$start")" ${RED:+--color} --symbols "$image/symbols" \
+		${SPLATS:+--splats "$SPLATS"} --tests "${TESTS[@]}"
 }
 
 main "$@"
