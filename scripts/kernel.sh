@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# Builds a kernel, its modules and the kselftests, out of tree.
+# Builds a kernel, its modules and the kselftests, out of tree:
+# kernel.sh [--variant series|base | --commit REV | --mutant PATCH]
+# The variant "base" is the base kernel with the part "tests" alone; --commit gives
+# the variant "step"; a mutant has one more patch, and the kselftests of the series.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -13,26 +16,9 @@ set -euo pipefail
 VARIANT=series
 BENCH=$TOP/tools/testing/bench
 
-usage() {
-	cat <<EOF
-usage: ./build.sh kernel [--variant series|base | --commit REV | --mutant PATCH]
-                         [CONFIG]
-
-Builds linux/ as it is, uncommitted changes included, in build/kernel, for $ARCH
-with the configuration CONFIG (now $CONFIG; there are:
-$(list_configs)).
-The variant "base" is the base kernel with the part "tests" alone; --commit gives
-the variant "step", linux/ as of this commit; a mutant is the series with one more
-patch, and the kselftests of the series. Objects, modules and kselftests are built
-incrementally; the logs are in build/log.
-EOF
-}
-
 # gcc 8 and later build v7.3; an older one fails late and obscurely.
 check_compiler() {
 	local have want
-	command -v "${CROSS}gcc" >/dev/null ||
-		die2 "there is no ${CROSS}gcc: run ./build.sh${CROSS:+ --arch $ARCH} deps"
 	have=$("${CROSS}gcc" -dumpfullversion)
 	want=$("$SRC/scripts/min-tool-version.sh" gcc)
 	[ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
@@ -58,7 +44,7 @@ configure() {
 		die "options that did not survive olddefconfig:$lost. Give what they depend on in $HARNESS/kconfig"
 }
 
-kmake() { "${MAKE[@]}" -s "$@" 9>&-; }
+kmake() { "${MAKE[@]}" -s "$@"; }
 
 # make with its output in a log, and how far it is.
 build() {
@@ -67,9 +53,9 @@ build() {
 	if [ ! -e "$OUT/vmlinux" ]; then
 		logged "$log" kmake -j"$JOBS" prepare ||
 			die "the kernel's build could not be prepared (above): the log is ${log#"$TOP/"}"
-		total=/$(objects_to_do)
+		total=$(objects_to_do)
 	fi
-	"${MAKE[@]}" -j"$JOBS" "$TARGET" modules >"$log" 2>&1 9>&- &
+	"${MAKE[@]}" -j"$JOBS" "$TARGET" modules >"$log" 2>&1 &
 	pid=$!
 	# shellcheck disable=SC2064 # now, not then
 	trap "kill $pid 2>/dev/null; exit 130" INT TERM
@@ -83,29 +69,48 @@ build() {
 		grep -E -m 5 -A 6 'error:|Error [0-9]|No space left' "$log" >&2 || tail -n 20 "$log" >&2
 		die "the kernel did not build: the log is ${log#"$TOP/"}"
 	fi
-	if grep -q 'warning:' "$log"; then
-		grep -A 4 'warning:' "$log" | head -n 20 >&2
-		# Or they would not show when nothing has to be compiled again.
-		rm -rf "$OUT"
-		die "the kernel built with warnings: the log is ${log#"$TOP/"}"
-	fi
+	refuse_warnings "$log"
 	say "kernel: $(objects "$log") objects in $(elapsed "$start")"
+}
+
+# A warning about what the series touches. It would not show again when nothing has
+# to be compiled, so that what gave it goes; a newer compiler may say of other
+# files what it likes.
+refuse_warnings() { # LOG
+	local file bad=
+	while read -r file; do
+		file=${file#"$SRC/"}
+		[ -n "$(lgit diff --name-only base "$COMMIT" -- "$file")" ] || continue
+		bad=1
+		case $file in
+		*.c) rm -f "$OUT/${file%.c}.o" ;;
+		*) rm -f "$OUT/mm/mmu_notifier.o" "$OUT/lib/test_mmu_notifier.o" ;;
+		esac
+	done < <(sed -nE 's/^([^ :]+):[0-9]+(:[0-9]+)?: warning: .*/\1/p' "$1" | sort -u)
+	[ -n "$bad" ] || return 0
+	grep -A 4 'warning:' "$1" | head -n 20 >&2
+	die "the series gives warnings (above): the log is ${1#"$TOP/"}"
 }
 
 # What is left to do, from a dry run.
 objects_to_do() {
-	"${MAKE[@]}" -n "$TARGET" modules 2>/dev/null 9>&- |
+	"${MAKE[@]}" -n "$TARGET" modules 2>/dev/null |
 		grep -cE "echo '  (CC|AS|LD|AR|HOSTCC|HOSTLD)" || true
 }
 
 objects() { grep -cE '^  (CC|AS|LD|AR|HOSTCC|HOSTLD)' "$1" || true; }
 
 # On a terminal one line that changes; elsewhere one every 30 s.
-progress() { # LOG /TOTAL START LAST
+progress() { # LOG TOTAL START LAST
+	local count text
+	count=$(objects "$1")
+	text="kernel: $count objects, $(elapsed "$3")"
+	[ -z "$2" ] || [ "$count" -eq 0 ] ||
+		text="kernel: $count of $2 objects, $(elapsed "$3"), about $(minutes $(((SECONDS - $3) * ($2 - count) / count))) to go"
 	if [ -t 1 ]; then
-		printf '\rkernel: %s%s objects, %s ' "$(objects "$1")" "$2" "$(elapsed "$3")"
+		printf '\r%s \e[K' "$text"
 	elif [ $((SECONDS - $4)) -ge 30 ]; then
-		say "kernel: $(objects "$1")$2 objects, $(elapsed "$3")"
+		say "$text"
 	else
 		return 1
 	fi
@@ -130,24 +135,23 @@ touched_symbols() {
 		done | awk '$(NF - 2) ~ /^[tTwW]$/ { sub(/\..*/, "", $(NF - 1)); print $(NF - 1), $NF }' | sort -u
 }
 
-# A cross compiler has no libraries for the others of mm, so it is told to make
-# ours alone: not through the kernel's Makefile, which does not pass that on.
-install_kselftests() { # INTO TARGET...
+# Ours alone, but for the matrix's cells of other people's tests: a cross compiler has
+# no libraries for the others, and they take a while. Not through the kernel's
+# Makefile, which does not pass on which.
+install_kselftests() { # INTO
 	local -a options=(SKIP_TARGETS= KSFT_INSTALL_PATH="$1" FORCE_TARGETS=1)
-	shift
-	if is_native; then
-		kmake -j"$JOBS" TARGETS="$*" "${options[@]}" kselftest-install
+	if [ "$CONFIG" = suites ]; then
+		kmake -j"$JOBS" TARGETS="mm kvm" "${options[@]}" kselftest-install
 		return
 	fi
 	kmake headers || return
-	make -s -C "$SRC/tools/testing/selftests" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" TARGETS="$*" \
+	make -s -C "$SRC/tools/testing/selftests" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" TARGETS=mm \
 		"${options[@]}" TEST_GEN_FILES="$OUT/kselftest/mm/mmu_notifier" TEST_GEN_PROGS= install
 }
 
 # The kselftests of mm as a user installs them, and the modules.
 install_image() {
 	local image
-	local -a targets=(mm)
 	image=$(image_dir "$VARIANT")
 	rm -rf "$image"
 	mkdir -p "$image"
@@ -164,8 +168,7 @@ install_image() {
 		printf '%s\n' "$BUILT" >"$image/built"
 		return
 	fi
-	[ "$CONFIG" != suites ] || targets+=(kvm)
-	logged "$BUILD/log/kselftest.log" install_kselftests "$image/kselftest" "${targets[@]}" ||
+	logged "$BUILD/log/kselftest.log" install_kselftests "$image/kselftest" ||
 		die "the kselftests did not build: build/log/kselftest.log"
 	[ -x "$image/kselftest/mm/mmu_notifier" ] || [ ! -e "$SRC/tools/testing/selftests/mm/mmu_notifier.c" ] ||
 		die "the kselftests built, but without mm/mmu_notifier: build/log/kselftest.log"
@@ -175,7 +178,6 @@ install_image() {
 main() {
 	while [ $# -gt 0 ]; do
 		case $1 in
-		-h | --help) usage; return ;;
 		--variant)
 			[ $# -ge 2 ] || die2 "--variant needs a value: series or base"
 			VARIANT=$2
@@ -191,8 +193,7 @@ main() {
 			VARIANT=mutant MUTANT=$2
 			shift
 			;;
-		-*) die2 "kernel takes no '$1'; see ./build.sh kernel --help" ;;
-		*) set_option config "$1" ;;
+		*) die2 "kernel.sh takes no '$1'" ;;
 		esac
 		shift
 	done
@@ -211,7 +212,9 @@ main() {
 		;;
 	*) die2 "--variant $VARIANT: there is only: series base" ;;
 	esac
-	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ config_options "$CONFIG"; config_make "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
+	command -v "${CROSS}gcc" >/dev/null ||
+		die2 "there is no ${CROSS}gcc: run ./build.sh${CROSS:+ --arch $ARCH} deps"
+	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ "${CROSS}gcc" --version; "${CROSS}ld" --version; config_options "$CONFIG"; config_make "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
 	if [ "$(cat "$(image_dir "$VARIANT")/built" 2>/dev/null)" = "$BUILT" ]; then
 		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
 		return
