@@ -6,11 +6,11 @@ A number counts as measured when it
   is a time            7:13
   is one of a pair     64 -> 12, 64 → 12, from 432 to 456, 60 of 64
   follows a verb       takes 95, instead of 13, by 8; or a colon: on one CPU: 54
-  ends a row           after two blanks, but not in its label; or in a cell of a
-                       Markdown table, but not in the first
+  is in a row          that ends in columns, two blanks apart, with those of its label;
+                       or in a cell of a Markdown table, but not in the first
   is above 99          and part of no word, path, hash, option or date
 Pairs and rows have to be in one row of the results. A number may be rounded when two
-digits of it are left (of a whole number hundreds or more), and a time may have another
+digits of it are left (of a whole number thousands or more), and a time may have another
 unit than the ns of the results.
 """
 
@@ -82,19 +82,24 @@ def pairs(text):
             yield found(match, (1, 2), unit)
 
 
-# A column can have one number for each of the label: "read, 0/1/16   86  95/109/289".
+# The last columns: "no notifier   1350  1349". One row can stand for more, one for each
+# number of its label, "1 or 64 elsewhere   1489  1502", or of its columns as well,
+# "read_begin, 0/1/16   86  95/109/289".
 CELL = r"[+-]?\d+(?: \d{3})*(?:\.\d+)?(?:/\d+)*"
 
 
 def row_end(text):
-    for match in re.finditer(rf"^.*?\S((?:(?: {{2,}}|\t){CELL}(?: {CELL})?)+)$", text, re.M):
-        cells = [cell for cells in re.split(r" {2,}|\t", match.group(1).strip()) for cell in separate(cells)]
+    for match in re.finditer(rf"^(.*?\S)((?:(?: {{2,}}|\t){CELL}(?: {CELL})?)+)$", text, re.M):
+        cells = [cell for cells in re.split(r" {2,}|\t", match[2].strip()) for cell in separate(cells)]
         if any("." in cell for cell in cells):
             # A ratio, and what it is relative to.
             cells = [cell for cell in cells if cell != "1"]
-        for n in range(1 + max(cell.count("/") for cell in cells)):
-            yield Found(*match.span(), [cell.split("/")[min(n, cell.count("/"))].replace(" ", "").lstrip("+-")
-                                        for cell in cells], None)
+        label = re.findall(r"(?<![\w.-])\d+(?![\w.-])", match[1])
+        columns = [cell.replace(" ", "").lstrip("+-").split("/") for cell in cells]
+        depth = max(map(len, columns))
+        for n in range(max(depth, len(label))):
+            row = [column[min(n, len(column) - 1)] for column in columns]
+            yield Found(*match.span(), label[n:n + 1] + row, None)
 
 
 def separate(cells):
@@ -115,7 +120,7 @@ def markdown_cell(text):
 
 
 def with_unit(text):
-    for match in re.finditer(rf"(?:({NUMBER}){AND})?({NUMBER})(?:{GAP}|-)(?:full )?({UNIT})(?![\w(])", text):
+    for match in re.finditer(rf"(?:({NUMBER}){AND})?({NUMBER})(?:{GAP}|-)(?:full |small )?({UNIT})(?![\w(])", text):
         for group in (1, 2):
             if match.group(group):
                 yield found(match, (group,), match.group(3))
@@ -181,7 +186,7 @@ def same(number, result, scale=1):
     places = len(number.partition(".")[2])
     significant = number.replace(".", "").strip("0") if not places else number.replace(".", "").lstrip("0")
     step = 1 if places else 10 ** (len(number) - len(number.rstrip("0")))
-    if len(significant) < 2 or not (places or step > 10 or scale > 1 or "." in result):
+    if len(significant) < 2 or not (places or step > 100 or scale > 1 or "." in result):
         return False
     value = float(result) / scale
     return number == (f"{value:.{places}f}" if places else f"{round(value / step) * step}")
@@ -279,11 +284,11 @@ CASES = [
     ("in 7:13, or 1:02:03 elsewhere", ["7:13", "1:02:03"]),
     ("takes 95 when idle, 1 instead of\n13; grows by 8: in all: 54 of it", ["95", "13", "8", "54"]),
     ("no notifier            1350      1349", ["1350 1349"]),
-    ("read, 0/1/16/256       86  95/109/289/3169", ["86 95", "86 109", "86 289", "86 3169"]),
-    ("failed start, 64   6 500 000 1 400 000", ["6500000 1400000"]),
+    ("1, 64 or 128 elsewhere  1489  1502", ["1 1489 1502", "64 1489 1502", "128 1489 1502"]),
+    ("read, 0/1/16/256       86  95/109/289/3169", ["0 86 95", "1 86 109", "16 86 289", "256 86 3169"]),
+    ("failed start, 64   6 500 000 1 400 000", ["64 6500000 1400000"]),
     ("readers waiting          1      0.0036", ["0.0036"]),
     ("289 with 16 of them", ["289"]),
-    ("1000 notifiers, over 2 GiB    1489  1502", ["1489 1502"]),
     ("since v7.3.4 (Linux 7.3, 7.3-rc7), x86_64 and 64-bit, mprotect(2), mm/vma.c:2348, 0012", []),
     ("[PATCH 13/15] in 2019, July 2015, 2026-11-29; commit 1af5a8109904, --x=600, Debian 12", []),
     ("Subject: [PATCH] 300 ms\n more of 100 s\n\nLink: https://x/r/1437159145@y", []),
