@@ -7,13 +7,13 @@ set -euo pipefail
 . "$TOP/scripts/series.sh"
 
 usage() {
-	cat <<EOF
+	cat <<EOT
 usage: ./build.sh clean [--all]
 
-Removes kernels, images, runs, logs, and what matrix, mutants, bench, suites,
-applies and send left; the base kernel's package and linux/ stay. --all removes
-these too, but never a linux/ with unexported work or with branches of your own.
-EOF
+Removes everything in build/ but the base kernel's package; linux/ stays. --all
+removes these too, but never a linux/ with unexported work or with branches of
+your own. Where build/ is a symbolic link, that folder is emptied.
+EOT
 }
 
 main() {
@@ -25,10 +25,9 @@ main() {
 		[ -z "$(own_branches)" ] || die "linux/ has branches of its own: $(own_branches | tr '\n' ' '): delete them first"
 		rm -rf "$LINUX_TREE"
 	fi
-	rm -rf "$BUILD"/{src,kernel,image,run,log,export,am,accel,am.log,index.tmp,linux.part} "$BUILD"/plan.* \
-		"$BUILD"/{worker,jobs,results,bench,bench-with,suites,send,send.part,applies,applies.log,htmldocs,maintainers,model,userland} "$BUILD"/*.{totals,lock,md}
+	find "$TOP/build/" -mindepth 1 -maxdepth 1 ! -name .lock ! -name base -exec rm -rf {} +
 	[ ! -d "$LINUX_TREE/.git" ] || lgit worktree prune
-	[ -z "$all" ] || rm -rf "$BUILD/base"
+	[ -z "$all" ] || rm -rf "$TOP/build/base"
 	say "clean: done"
 }
 

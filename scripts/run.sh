@@ -147,8 +147,11 @@ plan() {
 		GUEST_PLAN=kselftest ARGUMENTS=
 		[ -z "$list" ] || GUEST_PLAN=script ARGUMENTS="smoke$list"
 		;;
-	*) GUEST_PLAN=$PLAN ARGUMENTS="${TESTS[*]}" ;;
+	*) GUEST_PLAN=$PLAN ARGUMENTS="${TESTS[*]}" TESTS=() ;;
 	esac
+	JUDGED=(--golden "$GOLDEN")
+	[ "$GUEST_PLAN" != script ] || JUDGED+=(--script)
+	[ "$PLAN" != suite ] || JUDGED=(--foreign)
 }
 
 splats() {
@@ -237,9 +240,9 @@ main() {
 	plan
 	splats
 	boot "$image"
-	"$TOP/scripts/judge.py" verdict "$DIR" --golden "$GOLDEN" --name "${NAME:-$VARIANT}" \
+	"$TOP/scripts/judge.py" verdict "$DIR" --name "${NAME:-$VARIANT}" \
 		--elapsed "$(elapsed "$start")" ${RED:+--color} --symbols "$image/symbols" \
-		${SPLATS:+--splats "$SPLATS"} --tests "${TESTS[@]}"
+		${SPLATS:+--splats "$SPLATS"} "${JUDGED[@]}" --tests "${TESTS[@]}"
 }
 
 main "$@"
