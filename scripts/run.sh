@@ -68,8 +68,6 @@ however long it takes in all: HACKING.md.
 EOT
 }
 
-needs() { [ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"; }
-
 number() { [[ $2 =~ ^[1-9][0-9]*$ ]] || die2 "$1 $2: not a number above 0"; }
 
 readable() { [ -r "$2" ] || die2 "$1 $2: no such file"; }
@@ -87,7 +85,10 @@ parse() {
 		--snapshot) SNAPSHOT=1; shift; continue ;;
 		-h | --help) usage; exit ;;
 		--) shift; TESTS+=("$@"); return ;;
-		-*) needs "$@" ;;
+		--variant | --commit | --mutant | --append | --plan | --splat | --cpus | --memory | --limit | --add | --golden | --splats | --name)
+			[ $# -ge 2 ] || die2 "$1 needs a value; see ./build.sh run --help"
+			;;
+		-*) die2 "run takes no '$1'; see ./build.sh run --help" ;;
 		*) TESTS+=("$1"); shift; continue ;;
 		esac
 		case $1 in
@@ -113,7 +114,6 @@ parse() {
 			[[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die2 "--name $2: letters, digits, dots and dashes only"
 			NAME=$2
 			;;
-		*) die2 "run takes no '$1'; see ./build.sh run --help" ;;
 		esac
 		shift 2
 	done
