@@ -692,6 +692,7 @@ def main():
     command.add_argument("--elapsed")
     command.add_argument("--color", action="store_true")
     command = commands.add_parser("list", help="print the names of the tests of a list")
+    command.add_argument("--count", action="store_true", help="only how many there are")
     command.add_argument("golden", type=Path)
     command = commands.add_parser("ktap", help='print "pass|fail|skip NAME" of other people\'s results')
     command.add_argument("file", type=Path)
@@ -703,7 +704,7 @@ def main():
         if arguments.command == "list":
             golden = Golden(arguments.golden)
             golden.script()
-            print(*golden.want, sep="\n")
+            print(len(golden.want) if arguments.count else "\n".join(golden.want))
             return 0
         if arguments.command == "ktap":
             print(*ktap(arguments.file.read_text("latin-1")), sep="\n")
