@@ -305,7 +305,7 @@ class Results:
 
 RECORD = re.compile(rf"{COUNT},{COUNT},{COUNT},[-c](?:,caller=(\w+))?;(.*)")
 PRINTK = re.compile(r"\[ *\d+\.\d{6}\](?:\[ *\w+\])? ")
-# A console that is quiet, or cut, hides what the kernel reports.
+# All that may come behind the guest's end.
 SHUTDOWN = re.compile(r"(ACPI: PM: Preparing to enter system sleep state S5|reboot: Power down"
                       r"|kvm: exiting hardware virtualization)")
 KERNEL, USER = 0, 1
@@ -348,8 +348,7 @@ def marks(log):
 
 
 def log_rule(run):
-    for text in run.log_wrong:
-        yield text
+    yield from run.log_wrong
     if not any(r.text.startswith("Linux version ") for r in run.log[:10]):
         yield "the kernel's log does not begin with a boot"
     if not marks(run.log):
@@ -610,10 +609,10 @@ class Run:
 
     def reasons(self, off=()):
         """Why it failed: (rule, text)."""
-        yield from ((rule, text) for rule, text in self.results.reasons if rule not in off)
         for rule, check in CHECKS.items():
-            if rule not in off:
-                yield from ((rule, text) for text in check(self))
+            yield from ((rule, text) for text in check(self) if rule not in off)
+            if rule == "status":
+                yield from ((rule, text) for rule, text in self.results.reasons if rule not in off)
 
 
 def load(folder, symbols=None):
@@ -709,6 +708,7 @@ def main():
         if arguments.command == "ktap":
             print(*ktap(arguments.file.read_text("latin-1")), sep="\n")
             return 0
+        sys.dont_write_bytecode = True
         import judge_selftest
         return judge_selftest.main()
     except (Problem, OSError) as e:
