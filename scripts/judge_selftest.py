@@ -10,6 +10,9 @@ A case is a folder with the files of a run, and a file "want":
 """
 
 import re
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -162,6 +165,17 @@ class Test:
                 if not any(expression.search(text) for text in texts):
                     self.no(f"{name}: no case has anything for: {expression.pattern}")
 
+    def command(self, case, golden, exit_status, verdict, says):
+        """As ./build.sh run calls it."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in case.files.items():
+                Path(folder, name).write_bytes(text.encode("latin-1"))
+            run = subprocess.run([sys.executable, judge.__file__, "verdict", folder, "--golden", golden, "--name", "guest",
+                                  "--elapsed", "1:02"], capture_output=True, text=True)
+            wrote = Path(folder, "verdict").read_text()
+        if (run.returncode, wrote) != (exit_status, f"{verdict}\n") or not re.search(says, run.stdout + run.stderr):
+            self.no(f"judge.py verdict of {case.name}: {run.returncode} {wrote} {run.stdout} {run.stderr}")
+
 
 def with_line(case, line):
     """The case, with a line more, of a harmless level, in the kernel's log and on the console."""
@@ -192,6 +206,10 @@ def main():
         test.varied += 1
         if script.passes(status=status):
             test.no(f"taken for good with the status {status!r}")
+    lie = next(case for case in lies if case.name == "golden-failed")
+    test.command(script, script.list, 0, "PASS", "^PASS guest: 3 passed, 0 failed, 0 skipped, 1:02\n$")
+    test.command(lie, lie.list, 1, "FAIL", "^FAIL guest: 2 passed, 1 failed, 0 skipped, 1:02\n  failed: stress.mirror\n")
+    test.command(script, CASES / "nothing", 2, "FAIL", "there is no .*nothing: copy")
     rules = test.rules(lies)
     test.expressions(cases, script)
     made = "".join(f"{line}\n" for line in judge.ktap((CASES / "ktap").read_text()))
