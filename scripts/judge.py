@@ -693,8 +693,8 @@ def main():
     command.add_argument("--elapsed")
     command.add_argument("--color", action="store_true")
     command = commands.add_parser("list", help="print the names of the tests of a list")
-    command.add_argument("--count", action="store_true", help="only how many there are")
     command.add_argument("golden", type=Path)
+    command.add_argument("--tests", nargs="*", default=[], help="only these")
     command = commands.add_parser("ktap", help='print "pass|fail|skip NAME" of other people\'s results')
     command.add_argument("file", type=Path)
     commands.add_parser("selftest", help="judge the recorded cases, and what is derived from them")
@@ -705,7 +705,9 @@ def main():
         if arguments.command == "list":
             golden = Golden(arguments.golden)
             golden.script()
-            print(len(golden.want) if arguments.count else "\n".join(golden.want))
+            if arguments.tests:
+                golden.select(arguments.tests)
+            print("\n".join(golden.want))
             return 0
         if arguments.command == "ktap":
             print(*ktap(arguments.file.read_text("latin-1")), sep="\n")

@@ -56,7 +56,7 @@ choose_accel() { # KERNEL INITRAMFS
 	if [ "$(sed -n 1p "$kept" 2>/dev/null)" != "$key" ]; then
 		dir=$(mktemp -d "$BUILD/kvm.XXXXXX")
 		qemu_command kvm "$1" "$2" "rdinit=/bin/busybox -- poweroff -f" "$dir"
-		"$TOP/scripts/guest.py" --silently --silent 20 --stuck 20 "$dir" -- "${QEMU[@]}" -serial "file:$(commas "$dir/console")" 9>&- || true
+		"$TOP/scripts/guest.py" --silently --silent 10 --stuck 10 "$dir" -- "${QEMU[@]}" -serial "file:$(commas "$dir/console")" 9>&- || true
 		answer="kvm, as a guest booted with it"
 		[ "$(cat "$dir/status")" = "shutdown guest-shutdown" ] ||
 			answer="tcg, as /dev/kvm opens but a guest does not boot with it: $(cut -c 1-60 "$dir/status")"

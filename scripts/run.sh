@@ -23,6 +23,9 @@ LIMITS=()
 MODE=tests
 BUILD_FIRST=1
 SNAPSHOT=
+WHOLE=
+# These fixtures take as long as all others.
+LATER="teardown. nonblock. race. mix."
 
 usage() {
 	cat <<EOT
@@ -61,6 +64,8 @@ what passes
   --splats FILE  the console shows each expression of the file, as often as it
                  stands there, and nothing else that is bad
   --name N       name of the run's folder in build/run
+  --whole        all tests in one guest, through kselftest's own runner: under
+                 emulation two guests side by side do half of them each
 
 The verdict is FAIL until the guest's own channel says exactly what the list says,
 QEMU has powered down and the console is clean. A guest is hung when nothing moves,
@@ -83,6 +88,7 @@ parse() {
 		# For who runs many guests of one kernel: scripts/test.sh.
 		--built) BUILD_FIRST=; shift; continue ;;
 		--snapshot) SNAPSHOT=1; shift; continue ;;
+		--whole) WHOLE=1; shift; continue ;;
 		-h | --help) usage; exit ;;
 		--) shift; TESTS+=("$@"); return ;;
 		--variant | --commit | --mutant | --append | --plan | --splat | --cpus | --memory | --limit | --add | --golden | --splats | --name)
@@ -187,11 +193,45 @@ snapshot() { # IMAGE INITRAMFS
 	GUEST=(--load "$dir/memory" --plan "$GUEST_PLAN"$'\n'"$ARGUMENTS")
 }
 
+# Of the tests of the list, two parts that take about as long. SECOND is empty where
+# there is nothing to part.
+halves() {
+	local fixture
+	FIRST=() SECOND=()
+	[ "$MODE$PLAN" = testskselftest ] && [ "${#TESTS[@]}" -eq 0 ] && [ -z "$WHOLE" ] && [ "$JOBS" -gt 1 ] || return 0
+	while read -r fixture; do
+		case " $LATER " in *" $fixture "*) SECOND+=("$fixture") ;; *) FIRST+=("$fixture") ;; esac
+	done < <("$TOP/scripts/judge.py" list "$GOLDEN" | sed -n '/ /d; s/^\([a-z_]*[.]\).*/\1/p' | uniq)
+}
+
+half() { # NAME TEST...
+	local -a options=(--built --snapshot --name "$1" --golden "$GOLDEN" "${SOURCE[@]}" --cpus "$GUEST_CPUS" --memory "$GUEST_MEMORY")
+	[ -z "$APPEND" ] || options+=(--append "$APPEND")
+	bash "$TOP/scripts/run.sh" "${options[@]}" "${@:2}" || true
+}
+
+both_halves() { # NAME START
+	local half passed=0 failed=0 skipped=0 p f s verdict=PASS colour=$GREEN
+	half "$1-1" "${FIRST[@]}" &
+	half "$1-2" "${SECOND[@]}"
+	wait $!
+	for half in 1 2; do
+		p=0 f=0 s=0
+		read -r p f s <"$BUILD/run/$1-$half/totals" || true
+		passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+		[ "$(cat "$BUILD/run/$1-$half/verdict")" = PASS ] || verdict=FAIL colour=$RED
+		cat "$BUILD/run/$1-$half/why" >>"$DIR/why" || true
+	done
+	echo "$passed $failed $skipped" >"$DIR/totals"
+	echo "$verdict" >"$DIR/verdict"
+	say "$colour$verdict$OFF $1: $passed passed, $failed failed, $skipped skipped, $(elapsed "$2")"
+	[ "$verdict" = PASS ]
+}
+
 boot() { # IMAGE
-	local initramfs=$1/root.cpio accel answer append
+	local initramfs=$1/root.cpio accel answer append total=1
 	GUEST=()
-	guarded make_initramfs "$1"
-	[ "$STATUS" -eq 0 ] || die "the initramfs could not be made (above; is the disk full?)"
+	[ "$PLAN" = suite ] || total=$("$TOP/scripts/judge.py" list "$GOLDEN" --tests "${TESTS[@]}" | wc -l)
 	if [ "${#ADD[@]}" -gt 0 ] || [ "$PLAN" = suite ]; then
 		initramfs=$DIR/initramfs
 		more_initramfs "$1" "$PLAN" "${ADD[@]}" >"$initramfs"
@@ -213,7 +253,7 @@ boot() { # IMAGE
 	fi
 	serial "$DIR"
 	step "run: ${NAME:-$VARIANT}: $VARIANT $ARCH $CONFIG on $answer${APPEND:+; $APPEND}"
-	"$TOP/scripts/guest.py" "${LIMITS[@]}" "${GUEST[@]}" --golden "$GOLDEN" "$DIR" -- "${QEMU[@]}"
+	"$TOP/scripts/guest.py" "${LIMITS[@]}" "${GUEST[@]}" --total "$total" "$DIR" -- "${QEMU[@]}"
 }
 
 main() {
@@ -226,6 +266,8 @@ main() {
 	if [ "$MODE" = list ]; then
 		"$TOP/scripts/judge.py" list "$GOLDEN"
 		return
+	elif [ "$PLAN" = kselftest ]; then
+		"$TOP/scripts/judge.py" list "$GOLDEN" --tests "${TESTS[@]}" >/dev/null
 	fi
 	[ -z "$BUILD_FIRST" ] || bash "$TOP/scripts/kernel.sh" "${SOURCE[@]}"
 	[ "$MODE" != build ] || return 0
@@ -237,6 +279,13 @@ main() {
 	rm -rf "$DIR"
 	mkdir -p "$DIR"
 	echo FAIL >"$DIR/verdict"
+	guarded make_initramfs "$image"
+	[ "$STATUS" -eq 0 ] || die "the initramfs could not be made (above; is the disk full?)"
+	halves
+	if [ "${#SECOND[@]}" -gt 0 ] && [[ $(choose_accel "$image/kernel" "$image/root.cpio") == tcg* ]]; then
+		both_halves "${NAME:-$VARIANT}" "$start"
+		return
+	fi
 	plan
 	splats
 	boot "$image"
