@@ -1,150 +1,165 @@
 # shellcheck shell=bash
 # Independent jobs, through GNU parallel: on this machine one after the other, or
-# with --workers and --sshlogin on more. Sourced, never run.
-# shellcheck disable=SC2034 # read by who sources this
+# with --workers and --sshlogin on more. Sourced, never run. Who sources it says
+# in names_of() what can be asked for.
 
+# shellcheck disable=SC2034 # read by who sources this
 WORKERS=1
 SSHLOGIN=
 AGAIN=
 SAVE=
-# Below the home of a login.
-WORKDIR=mmu-notifier-worker
+NAMES=()
 RESULTS=$TOP/build/results
-# What a worker elsewhere gets, by names that parallel can copy as they are.
-TREE=build/jobs/tree.tar
+# What another machine gets, and where, below the home of the login.
+SENT=(build.sh lib patches scripts series tools Documentation linux/.git)
+WORKDIR=mmu-notifier-worker
 
 jobs_usage() {
-	cat <<EOF
+	cat <<EOT
   --workers N      N at a time, on each machine (default $WORKERS); each beyond the
                    first builds in a folder of its own, build/worker/N
   --sshlogin LIST  on these machines, as GNU parallel names them: HOST,USER@HOST;
-                   they get this repository and the base kernel by rsync, in
-                   ~/$WORKDIR, and need what ./build.sh deps installs
+                   they get this repository and linux/ by rsync, in ~/$WORKDIR,
+                   and need rsync, and what ./build.sh deps installs or root for it
   --again          also what passed before
-  --save           put the table into Documentation/series; for all of them
+  --save           put the table into Documentation/series/results.md
 An interrupted run goes on where it was. A job that passed is not run again until
 the series or what the job runs of ours changes.
-EOF
+EOT
 }
 
-# Takes one option of the above; sets SHIFT to its number of words, or to 0.
-jobs_option() { # OPTION VALUE
-	SHIFT=2
-	case $1 in
-	--workers)
-		[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die2 "--workers needs a number above 0"
-		WORKERS=$2
-		;;
-	--sshlogin)
-		[ -n "${2:-}" ] || die2 "--sshlogin needs the names of machines"
-		case ",$2," in *,:,* | *,[0-9]*/:,*) die2 "--sshlogin: name this machine by a name that ssh knows, or leave it to --workers" ;; esac
-		SSHLOGIN=$2
-		;;
-	--again) AGAIN=--again SHIFT=1 ;;
-	--save) SAVE=1 SHIFT=1 ;;
-	*) SHIFT=0 ;;
-	esac
-}
-
-# Sets NAMES from the command line, to all that there are when it names none.
-jobs_parse() { # SCRIPT "EVERY NAME" ARGUMENT...
-	local script=$1 all=$2
-	shift 2
-	NAMES=()
+# Sets NAMES and the options from the command line.
+jobs_parse() { # SCRIPT ARGUMENT...
+	local script=$1
+	local -a names
+	shift
 	while [ $# -gt 0 ]; do
-		jobs_option "$@"
-		if [ "$SHIFT" -gt 0 ]; then
-			shift "$SHIFT"
-			continue
-		fi
-		case $1 in -h | --help) usage; exit ;; esac
-		grep -qxF -- "$1" <<<"$all" || die2 "$script takes no '$1'; see ./build.sh $script --help"
-		NAMES+=("$1")
+		case $1 in
+		-h | --help) usage; exit ;;
+		--again) AGAIN=1 ;;
+		--save) SAVE=1 ;;
+		--workers)
+			[[ ${2:-} =~ ^[1-9][0-9]*$ ]] || die2 "--workers needs a number above 0"
+			WORKERS=$2
+			shift
+			;;
+		--sshlogin)
+			[ -n "${2:-}" ] || die2 "--sshlogin needs the names of machines"
+			case ",$2," in *,:,* | *[0-9]/:,*) die2 "--sshlogin: name this machine by a name that ssh knows, or leave it to --workers" ;; esac
+			SSHLOGIN=$2
+			shift
+			;;
+		*)
+			mapfile -t names < <([ -z "$1" ] || names_of "$1")
+			[ -n "${names[*]}" ] || die2 "$script takes no '$1'; see ./build.sh $script --help"
+			NAMES+=("${names[@]}")
+			;;
+		esac
 		shift
 	done
-	[ -z "$SAVE" ] || [ "${#NAMES[@]}" -eq 0 ] || die2 "--save is for all of them"
-	[ "${#NAMES[@]}" -gt 0 ] || mapfile -t NAMES <<<"$all"
+	[ "${#NAMES[@]}" -gt 0 ] || mapfile -t NAMES < <(names_of '')
+	[ -n "${NAMES[*]}" ] || die2 "$script has nothing to run: ./build.sh tree makes linux/"
+	command -v parallel >/dev/null || die2 "there is no GNU parallel: run ./build.sh deps"
 }
 
-repository_files() { git -C "$TOP" ls-files -co --exclude-standard; }
-
-# What the jobs run of our own.
-USED='scripts/(arch|initramfs|jobs|kconfig|kernel|lib|matrix|mutants|objects|qemu|run|series|userland|verdict|worker)[.]sh|scripts/[a-z]*[.]awk|tools/testing/harness/(guest|kconfig|kconfig/configs)/[^/]*|tools/testing/harness/(console-.*|matrix|expect/.*splats)'
-
-sums_of() { # EXPRESSION
-	(cd "$TOP" && repository_files | { grep -xE "$1" || true; } | LC_ALL=C sort | xargs -r -d '\n' sha1sum)
+sums_of() { # PATHSPEC...
+	(cd "$TOP" && git ls-files -co --exclude-standard -- "$@" | LC_ALL=C sort | xargs -r -d '\n' sha1sum)
 }
 
-# The architecture that a cell of the matrix names; a mutant has the usual one.
-job_arch() { # NAME
-	awk -v name="$1" -v arch="$ARCH" '$1 == "boot" && $2 == name { arch = $3 } END { print arch }' "$HARNESS/matrix"
-}
-
-# What the outcome of a job depends on, a line for each name.
-jobs_keys() { # NAME...
-	local commit name common
+# Sets COMMON, what the outcome of every job depends on: all of ours but what other
+# commands run. The kernel's tree counts, not who wrote it and when.
+jobs_common() {
+	local commit
 	commit=$(series_commit) || return
-	common=$(echo "$ARCH $CONFIG $ACCEL"; lgit ls-tree "$commit" | grep -vE '\s(Documentation|MAINTAINERS)$'; sums_of "$USED") || return
-	for name in "$@"; do
-		{
-			printf '%s\n' "$common"
-			sums_of "tools/testing/mutants/${name}[.]patch|tools/testing/harness/expect/${name}[.]skips"
-			sums_of "tools/testing/harness/kconfig/(arch/$(job_arch "$name")|objects/$name)[.]config"
-		} | sha1sum | cut -d' ' -f1
+	COMMON=$(
+		echo "$ARCH $CONFIG $ACCEL"
+		gcc --version | sed -n 1p
+		lgit rev-parse base
+		lgit ls-tree "$commit" | grep -vE '\s(Documentation|MAINTAINERS)$'
+		sums_of scripts tools/testing/harness ':!tools/testing/harness/cases' \
+			':!scripts/'{all,bench,check,clean,export,fetch,fresh,hygiene,model,send,test,tree}.sh
+	) || return
+}
+
+job_key() { # NAME
+	{
+		echo "$COMMON"
+		sums_of "tools/testing/mutants/$1.patch"
+		case $1 in step-*) lgit rev-list base..HEAD ;; esac
+	} | sha1sum | cut -d' ' -f1
+}
+
+# A job that passed leaves its key.
+job_passed() { # SCRIPT NAME
+	[ "$(cat "$RESULTS/$1/$2/passed" 2>/dev/null)" = "$(job_key "$2")" ]
+}
+
+# Marks each end of a job with how many there are, and how long they may all take.
+progress() { # TOTAL
+	local line ended=0 start=$SECONDS
+	while IFS= read -r line; do
+		case $line in
+		'ok '* | 'not ok '*)
+			ended=$((ended + 1))
+			line+=" ($ended of $1 in $(elapsed "$start")"
+			[ "$ended" -eq "$1" ] || line+=", all in about $(elapsed $((SECONDS - (SECONDS - start) * $1 / ended)))"
+			line+=")"
+			;;
+		esac
+		say "$line"
 	done
 }
 
-# What a machine needs that has nothing of ours.
-pack_tree() {
-	"$TOP/scripts/export.sh" --check >/dev/null ||
-		die "linux/ has work that is not exported, and other machines get patches/: run ./build.sh export"
-	[ -n "$(base_deb)" ] ||
-		die2 "other machines get the base kernel's package: run ./build.sh fetch, without --linux"
-	repository_files | tar -C "$TOP" -c -f "$TOP/$TREE" -T -
-}
-
-# What another machine does first: once for each key, the files of this one, and
-# nothing that was there before but what it built.
-remote_tree() { # KEY
-	printf '%s' "mkdir -p tree && (flock 7; [ \"\$(cat tree/.key 2>/dev/null)\" = $1 ] || {" \
-		" find tree -mindepth 1 -maxdepth 1 ! -name build ! -name linux -print0 | xargs -0 rm -rf;" \
-		" tar -x -f $TREE -C tree && echo $1 >tree/.key; }) 7>tree.lock && "
-}
-
-# Runs scripts/SCRIPT.sh --one NAME for each name; the verdicts are left in
-# build/results/SCRIPT/NAME. Fails when parallel could not do its work.
+# Runs scripts/SCRIPT.sh --one NAME for each name that has not passed yet; what it
+# leaves is in build/results/SCRIPT/NAME. Sets PASSED and FAILED, and what they are
+# of is said when it happens.
 run_jobs() { # SCRIPT NAME...
-	local script=$1 log status=0 command
-	local -a options=(--will-cite --jobs "$WORKERS" --resume-failed)
+	local script=$1 name log=$TOP/build/jobs/$1.joblog status=0
+	local -a todo=() keys=()
+	# shellcheck disable=SC2054 # rsync's
+	local -a options=(--plain --will-cite --line-buffer --jobs "$WORKERS" --joblog "$log")
 	shift
-	command -v parallel >/dev/null || die2 "there is no GNU parallel: run ./build.sh deps"
-	KEYS=$(jobs_keys "$@") || die "linux/ could not be read (above)"
-	mkdir -p "$TOP/build/jobs" "$RESULTS/$script"
-	# One joblog for what is there now: those of other states say nothing of it.
-	log=$TOP/build/jobs/$script-$(printf '%s\n' "$KEYS" "$@" | sha1sum | cut -c 1-12).joblog
-	[ -z "$AGAIN" ] || rm -f "$log"
-	find "$TOP/build/jobs" -name "$script-*.joblog" ! -path "$log" -delete
-	[ ! -t 2 ] || options+=(--bar)
+	PASSED=0 FAILED=0
+	jobs_common || die "linux/ could not be read (above)"
+	for name in "$@"; do
+		if [ -z "$AGAIN" ] && job_passed "$script" "$name"; then
+			say "$(cat "$RESULTS/$script/$name/line") (as before)"
+			continue
+		fi
+		rm -rf "${RESULTS:?}/$script/$name"
+		todo+=("$name")
+		keys+=("$(job_key "$name")")
+	done
+	mkdir -p "${log%/*}" "$RESULTS/$script"
+	# What a guest has, so that none is killed for another.
+	[ "$WORKERS" -eq 1 ] || options+=(--memfree 1G)
+	[ -z "$SSHLOGIN" ] || remote_options
 	cd "$TOP" || return
-	command="scripts/worker.sh $AGAIN {%} {2} $script {1}"
-	if [ -n "$SSHLOGIN" ]; then
-		pack_tree
-		options+=(--sshlogin "$SSHLOGIN" --workdir "$WORKDIR" --basefile "$TREE"
-			--basefile "build/base/$(basename "$(base_deb)")"
-			--return "build/results/$script/{1}")
-		command="$(remote_tree "$(sha1sum <"$TOP/$TREE" | cut -d' ' -f1)")tree/${command/worker.sh/worker.sh --unpack}"
-	fi
-	# Another machine has another number of cores.
-	# shellcheck disable=SC2086 # a list of words
-	WORKERS=$WORKERS JOBS=$((JOBS / WORKERS > 0 ? JOBS / WORKERS : 1)) \
-		parallel "${options[@]}" --joblog "$log" --env WORKERS --env ARCH --env CONFIG --env ACCEL \
-		"$command" ::: "$@" :::+ $KEYS 9>&- || status=$?
-	# Up to 100 it is the number of jobs that failed, which their verdicts say.
-	[ "$status" -le 101 ] || die "GNU parallel ended with $status: its log is ${log#"$TOP/"}"
+	# Another machine has another number of cores: it gets JOBS from worker.sh.
+	[ "${#todo[@]}" -eq 0 ] || parallel "${options[@]}" \
+		"MN_ARCH=$ARCH MN_CONFIG=$CONFIG MN_ACCEL=$ACCEL bash scripts/worker.sh {%} $WORKERS $JOBS $script {1} {2}" \
+		::: "${todo[@]}" :::+ "${keys[@]}" </dev/null | progress "${#todo[@]}" || status=$?
+	# Up to 101 it is how many jobs failed.
+	[ "$status" -le 101 ] || die "GNU parallel ended with $status: what it did is in ${log#"$TOP/"}"
+	jobs_common || die "linux/ could not be read (above)"
+	for name in "$@"; do
+		if job_passed "$script" "$name"; then
+			PASSED=$((PASSED + 1))
+		else
+			FAILED=$((FAILED + 1))
+			[ -e "$RESULTS/$script/$name/line" ] || say "${RED}not ok${OFF} $script $name: nothing came back: ${log#"$TOP/"}"
+		fi
+	done
 }
 
-# Now, not at some earlier time.
-job_passed() { # SCRIPT NAME
-	[ "$(cat "$RESULTS/$1/$2/key" 2>/dev/null)" = "$(jobs_keys "$2")" ] &&
-		[ "$(cat "$RESULTS/$1/$2/verdict" 2>/dev/null)" = PASS ]
+# What is sent replaces what was there; what was built there stays.
+remote_options() {
+	local path
+	# The history that is sent has to be all that there is.
+	! is_dirty || die "linux/ has changes that are not committed, and other machines get its commits: git -C linux commit"
+	export PARALLEL_RSYNC_OPTS="-rlptR --delete --exclude=/linux/.git/worktrees --exclude=/linux/.git/index --exclude=/linux/.git/*.lock"
+	options+=(--sshlogin "$SSHLOGIN" --workdir "$WORKDIR" --return "build/results/$script/{1}")
+	for path in "${SENT[@]}"; do
+		options+=(--basefile "$path")
+	done
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The series on other kernels than the default one, a cell each.
+# The series on other kernels than the default one, other people's tests, and
+# single patches: a cell each.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -12,112 +13,201 @@ set -euo pipefail
 # shellcheck source=scripts/jobs.sh
 . "$TOP/scripts/jobs.sh"
 
-usage() {
-	cat <<EOF
-usage: ./build.sh matrix [OPTION...] [CELL...]
+EXPECT=$HARNESS/expect
 
-Boots the series and runs its kselftests, or compiles what it touches with W=1
-before and after it, in each cell of tools/testing/harness/matrix (or in those
-named), and prints a table in Markdown.
+usage() {
+	cat <<EOT
+usage: ./build.sh matrix [OPTION...] [CELL|KIND...]
+
+Runs cells, by default those of the first two kinds, and prints a table in
+Markdown. The kinds:
+
+  boot     boots the series and runs its kselftests:
+           $(names_of boot | paste -sd ' ')
+  objects  compiles what the series touches with W=1, before and after it:
+           $(names_of objects | paste -sd ' ')
+  suites   runs other people's tests (tools/testing/harness/suites) on the base and
+           on the series; a test that does worse, or a warning that only the series
+           gives, is a failure: $(names_of suites | paste -sd ' ')
+  steps    boots linux/ as of one patch, step-1 to step-$(steps | wc -l); where a part ends or
+           mm/mmu_notifier.c changes, with the kselftests that there are
 
 $(jobs_usage)
-
-$(cells | sed 's/^/  /')
-EOF
+EOT
 }
 
-cells() { awk '/^(boot|objects) / { print $2 }' "$HARNESS/matrix"; }
+steps() {
+	[ ! -d "$LINUX_TREE/.git" ] || lgit rev-list --count base..HEAD | xargs seq -f 'step-%g'
+}
 
-# The words after the name of a cell.
-cell() { awk -v name="$1" '$2 == name { $2 = ""; print }' "$HARNESS/matrix"; }
+cells() { # KIND
+	awk -v kind="$1" '$1 == kind { print $2 }' "$HARNESS/matrix"
+}
+
+# What a word of the command line stands for.
+names_of() { # WORD
+	case $1 in
+	'') cells boot; cells objects ;;
+	boot | objects | suites) cells "$1" ;;
+	steps) steps ;;
+	*) { cells boot; cells objects; cells suites; steps; } | grep -xF -- "$1" ;;
+	esac
+}
+
+# What there is to say of the cell, for the table.
+# shellcheck disable=SC2153 # from scripts/worker.sh
+row() { printf '%s' "$*" >"$RESULT/row"; }
+
+passed() { touch "$RESULT/passed"; }
+
+# Boots what was built, and keeps what the guest left.
+guest() { # CELL OPTION...
+	local dir=$BUILD/run/matrix-$1 start=$SECONDS file passed failed skipped
+	shift
+	row "the guest did not run"
+	rm -rf "$dir"
+	! bash "$TOP/scripts/run.sh" --built --name "${dir##*/}" "$@" || passed
+	for file in why results console kmsg seen other-races; do
+		[ ! -e "$dir/$file" ] || cp "$dir/$file" "$RESULT/"
+	done
+	read -r passed failed skipped <"$dir/totals"
+	row "$passed passed, $failed failed, $skipped skipped$(
+		[ ! -s "$dir/other-races" ] || printf ', %s races elsewhere' "$(wc -l <"$dir/other-races")"
+	); kernel $BUILT, guest $(elapsed "$start")$([ ! -s "$dir/why" ] || printf '; %s' "$(head -n 1 "$dir/why")")"
+}
+
+# Builds it, and sets BUILT to how long that took.
+build() { # OPTION...
+	local start=$SECONDS
+	row "the kernel could not be built"
+	bash "$TOP/scripts/run.sh" --build-only "$@"
+	BUILT=$(elapsed "$start")
+}
 
 boot() { # CELL ARCH CONFIG CPUS
-	local start=$SECONDS built='' guest=$BUILD/run/matrix-$1 skips=$HARNESS/expect/$1.skips passed failed skipped
+	local golden=$EXPECT/$1.tests
 	set_option arch "$2"
 	set_option config "$3"
-	# shellcheck disable=SC2153 # from scripts/worker.sh
-	printf 'the packages could not be had' >"$RESULT/row"
-	rm -rf "$guest"
-	"$TOP/scripts/deps.sh"
-	printf 'the kernel could not be built' >"$RESULT/row"
-	"$TOP/scripts/userland.sh"
-	"$TOP/scripts/kernel.sh"
-	printf 'the guest did not run' >"$RESULT/row"
-	built=$(elapsed "$start")
-	start=$SECONDS
-	[ -e "$skips" ] || skips=/dev/null
-	if "$TOP/scripts/run.sh" --name "matrix-$1" --cpus "$4" --limit 360 --skips "$skips"; then
-		# shellcheck disable=SC2153 # from scripts/worker.sh
-		echo PASS >"$RESULT/verdict"
-	fi
-	cp "$guest"/{why,results,console,other-races} "$RESULT/" 2>/dev/null || true
-	read -r passed failed skipped <"$guest/totals"
-	{
-		printf '%s passed, %s failed, %s skipped' "$passed" "$failed" "$skipped"
-		[ ! -s "$guest/other-races" ] || printf ', %s races elsewhere' "$(wc -l <"$guest/other-races")"
-		printf '; kernel %s, guest %s' "$built" "$(elapsed "$start")"
-	} >"$RESULT/row"
+	row "the packages could not be had"
+	bash "$TOP/scripts/deps.sh"
+	bash "$TOP/scripts/userland.sh"
+	build
+	[ -e "$golden" ] || golden=$EXPECT/series.tests
+	guest "$1" --cpus "$4" --golden "$golden"
 }
 
-objects_cell() { # CELL KARCH COMPILER DEFCONFIG WHAT...
+# Whether a patch is worth more than a boot.
+worth_tests() { # COMMIT
+	lgit cat-file -e "$1:tools/testing/selftests/mm/mmu_notifier.c" 2>/dev/null || return
+	! lgit diff --quiet "$1^" "$1" -- mm/mmu_notifier.c ||
+		[ -n "$(lgit for-each-ref --points-at "$1" 'refs/heads/part/*')" ]
+}
+
+# What is to come of the tests that there are at this patch: that of the series.
+step_golden() {
+	"$(image_dir step)/kselftest/mm/mmu_notifier" -l 2>&1 | awk '
+		NR == FNR { for (i = 1; i <= NF; i++) known[$i]; next }
+		NF == 2 { n = split($2, part, "."); for (i = 1; i <= n; i++) if (!(part[i] in known)) next }
+		{ print }' - "$EXPECT/series.tests"
+}
+
+step_cell() { # CELL
+	local commit subject
+	local -a options=(--plan boot)
+	commit=$(lgit rev-list --reverse base..HEAD | sed -n "${1#step-}p")
+	subject=$(lgit log -1 --format=%s "$commit")
+	build --commit "$commit"
+	if worth_tests "$commit"; then
+		step_golden >"$RESULT/golden"
+		options=(--golden "$RESULT/golden")
+	fi
+	guest "$1" --commit "$commit" "${options[@]}"
+	row "$subject: $(cat "$RESULT/row")"
+}
+
+objects() { # CELL KARCH COMPILER DEFCONFIG WHAT...
 	local name=$1 arch=$2 compiler=$3 start=$SECONDS COMPILED=
 	shift 3
-	printf 'the packages could not be had' >"$RESULT/row"
-	[ "$compiler" = gcc ] || "$TOP/scripts/deps.sh" "gcc-${compiler%-gcc}"
+	row "the packages could not be had"
+	[ "$compiler" = gcc ] || bash "$TOP/scripts/deps.sh" "gcc-${compiler%-gcc}"
+	row "new warnings, or it did not compile"
 	SERIES=$(series_commit)
-	guarded compare_objects "$name" "$arch" "${compiler%gcc}" "$@"
-	if [ "$STATUS" -eq 0 ]; then
-		echo PASS >"$RESULT/verdict"
-		printf 'no new warning: %s; %s' "$(printf '%s ' "${@:2}" | tr -d =)" "$(elapsed "$start")"
-	else
-		printf 'new warnings, or it did not compile; %s' "$(elapsed "$start")"
-	fi >"$RESULT/row"
+	compare_objects "$name" "$arch" "${compiler%gcc}" "$@"
+	passed
+	row "no new warning: $(printf '%s ' "${@:2}" | tr -d =); $(elapsed "$start")"
 }
 
-# Writes the verdict and the line of it where scripts/worker.sh wants them.
+# Some of these tests skip, or fail on the base: what a guest says is not judged,
+# but compared. Four CPUs are what migration wants; random addresses collide only
+# sometimes.
+suites() { # CELL GROUP
+	local start=$SECONDS variant dir=$BUILD/run/$1
+	set_option config suites
+	for variant in base series; do
+		build --variant "$variant"
+	done
+	for variant in base series; do
+		row "the guest of $variant did not run"
+		rm -rf "$dir-$variant"
+		bash "$TOP/scripts/run.sh" --built --name "$1-$variant" --variant "$variant" --plan suite --cpus 4 \
+			--memory 3072 --append norandmaps "$2" || true
+	done
+	row "worse than the base"
+	python3 "$TOP/scripts/suites.py" "$2" "$HARNESS/suites" "$dir-base" "$dir-series" >"$RESULT/table"
+	passed
+	row "nothing worse than on the base, test by test; $(elapsed "$start")"
+}
+
+# Leaves what scripts/worker.sh wants in $RESULT.
 one() { # CELL
-	local kind
+	local kind verdict='not ok'
 	local -a words
-	read -r kind words < <(cell "$1")
+	read -r kind words < <(awk -v name="$1" '$2 == name { $2 = ""; print }' "$HARNESS/matrix"; echo step_cell)
 	read -ra words <<<"$words"
-	case $kind in
-	boot) guarded boot "$1" "${words[@]}" ;;
-	objects) guarded objects_cell "$1" "${words[@]}" ;;
-	esac
-	if [ "$(cat "$RESULT/verdict")" = PASS ]; then
-		printf 'ok matrix %s: %s' "$1" "$(cat "$RESULT/row")" >"$RESULT/line"
-	else
-		printf 'not ok matrix %s: %s: %s/log' "$1" "$(cat "$RESULT/row")" "${RESULT#"$TOP/"}" >"$RESULT/line"
-	fi
+	guarded "$kind" "$1" "${words[@]}"
+	[ "$STATUS" -eq 0 ] || rm -f "$RESULT/passed"
+	[ ! -e "$RESULT/passed" ] || verdict=ok
+	printf '%s matrix %s: %s%s\n' "$verdict" "$1" "$(cat "$RESULT/row")" \
+		"$([ "$verdict" = ok ] || echo ": ${RESULT#"$TOP/"}/log")" >"$RESULT/line"
 }
 
-table() {
+table() { # CELL...
 	local name
 	printf '| cell | verdict | |\n|---|---|---|\n'
 	for name in "$@"; do
 		printf '| %s | %s | %s |\n' "$name" "$(job_passed matrix "$name" && echo passed || echo FAILED)" \
 			"$(cat "$RESULTS/matrix/$name/row" 2>/dev/null)"
 	done
+	for name in "$@"; do
+		[ ! -e "$RESULTS/matrix/$name/table" ] || { echo; cat "$RESULTS/matrix/$name/table"; }
+	done
+}
+
+# The part of the results that these cells are all of.
+section() { # CELL...
+	local kind
+	for kind in '' suites steps; do
+		[ "$*" != "$(names_of "$kind" | paste -sd ' ')" ] || { echo "${kind:-matrix}"; return; }
+	done
 }
 
 main() {
-	local name passed=0 failed=0 start=$SECONDS
+	local section start=$SECONDS
 	if [ "${1:-}" = --one ]; then
 		one "$2"
 		return
 	fi
-	jobs_parse matrix "$(cells)" "$@"
+	jobs_parse matrix "$@"
+	section=$(section "${NAMES[@]}")
+	[ -z "$SAVE" ] || [ -n "$section" ] || die2 "--save is for all cells of: matrix, matrix suites, matrix steps"
 	need_tree
 	step "matrix: ${#NAMES[@]} cells"
 	run_jobs matrix "${NAMES[@]}"
-	for name in "${NAMES[@]}"; do
-		if job_passed matrix "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-	done
 	table "${NAMES[@]}" | tee "$TOP/build/matrix.md"
-	[ -z "$SAVE" ] || { saved_by matrix 'The series on other kernels' && echo && cat "$TOP/build/matrix.md"; } >"$TOP/Documentation/series/matrix.md"
-	printf '%s %s 0\n' "$passed" "$failed" >"$TOP/build/matrix.totals"
-	say "matrix: $passed good, $failed not, $(elapsed "$start")"
-	[ "$failed" -eq 0 ]
+	[ -z "$SAVE" ] || python3 "$TOP/scripts/results.py" put "$section" <"$TOP/build/matrix.md"
+	printf '%s %s 0\n' "$PASSED" "$FAILED" >"$TOP/build/matrix.totals"
+	say "matrix: $PASSED good, $FAILED not, $(elapsed "$start")"
+	[ "$FAILED" -eq 0 ]
 }
 
 main "$@"

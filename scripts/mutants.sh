@@ -11,106 +11,103 @@ set -euo pipefail
 MUTANTS=$TOP/tools/testing/mutants
 
 usage() {
-	cat <<EOF
+	cat <<EOT
 usage: ./build.sh mutants [OPTION...] [NAME...]
 
 Applies each patch of tools/testing/mutants (or those named) alone on the
 series, builds it incrementally in the configuration of its line "Config:", and
 runs what its lines "Tests:" and "Options:" (of ./build.sh run) name. The mutant
-is caught when the guest says that a test failed or the console is not what it
-should be, or, with a line "Hangs:", when the guest hangs. In a configuration
-other than debug the series itself has to pass the same tests first. A mutant that
-survives means that a test is missing. Exit 0 when all were caught.
+is caught when a test failed or the console is not what it should be, or, with a
+line "Hangs:", when the guest hangs. In a configuration other than debug the series
+itself has to pass the same tests first. A mutant that survives means that a test
+is missing. Exit 0 when all were caught.
 
 $(jobs_usage)
 
-$(list_mutants | sed 's/^/  /')
-EOF
+$(names_of '' | while read -r name; do printf '  %-28s %s\n' "$name" "$(field Breaks "$name")"; done)
+EOT
 }
 
-list_mutants() {
-	local patch
-	for patch in "$MUTANTS"/*.patch; do
-		printf '%-28s %s\n' "$(basename "$patch" .patch)" "$(field Breaks "$patch")"
-	done
+# What a word of the command line stands for.
+names_of() { # WORD
+	(cd "$MUTANTS" && printf '%s\n' *.patch | sed 's/\.patch$//' | if [ -n "$1" ]; then grep -xF -- "$1"; else cat; fi)
 }
 
-field() { sed -n "s/^$1: //p" "$2"; }
+field() { sed -n "s/^$1: //p" "$MUTANTS/$2.patch"; } # FIELD NAME
 
-# Prints why the mutant is caught. A guest that did not come as far as a test has
-# caught nothing; one that hangs has only where that is what the mutant is said to
-# do; and what the console does not show, or how often it does, says something only
-# when all tests were run, to the end.
-caught() { # DIR HANGS TESTS
-	local reasons='failed:|the console is not clean'
-	[ -z "$2" ] || reasons+='|the guest hung'
-	[ -n "$3" ] || ! grep -qax '# guest: end' "$1/results" ||
-		reasons+='|the console does not show|the console shows'
-	[ "$(cat "$1/verdict" 2>/dev/null)" = FAIL ] && grep -qaE 'RUN  |^(not )?ok ' "$1/results" &&
-		grep -a -m 1 -E "^($reasons)" "$1/why"
+# Prints why the mutant is caught, in the words of scripts/judge.py. A guest that did
+# not come as far as a test has caught nothing; one that hangs has only where that is
+# what the mutant is said to do; and what the console does not show, or how often it
+# does, says something only when all tests were run, to the end.
+caught() { # NAME DIR
+	local reasons='failed: |the console is not clean: |BUG: KCSAN: '
+	[ -z "$(field Hangs "$1")" ] || reasons+='|the guest hung: '
+	[ -n "$(field Tests "$1")" ] || ! grep -qax '# guest: end' "$2/results" ||
+		reasons+='|the console does not show: |the console shows '
+	[ "$(cat "$2/verdict" 2>/dev/null)" = FAIL ] && grep -qaE 'RUN  |^(not )?ok ' "$2/results" &&
+		grep -a -m 1 -E "^($reasons)" "$2/why"
 }
 
-# Runs the tests of a mutant.
-run_tests() { # VARIANT NAME PATCH
-	local limit=16
+run() { bash "$TOP/scripts/run.sh" "$@"; }
+
+# Boots what was built, with the tests of a mutant.
+run_tests() { # NAME OPTION...
 	local -a tests options
-	# KCSAN takes its time.
-	[[ $CONFIG != kcsan* ]] || limit=60
-	read -ra tests <<<"$(field Tests "$3")"
-	read -ra options <<<"$(field Options "$3")"
-	"$TOP/scripts/run.sh" --variant "$1" --limit "$limit" --name "$2" "${options[@]}" -- "${tests[@]}"
+	read -ra tests <<<"$(field Tests "$1")"
+	read -ra options <<<"$(field Options "$1")"
+	run --built "${@:2}" "${options[@]}" "${tests[@]}"
 }
 
-# Writes the verdict and the line of it where scripts/worker.sh wants them.
+# Leaves what scripts/worker.sh wants in $RESULT.
+# shellcheck disable=SC2153 # from there
 one() { # NAME
-	local patch=$MUTANTS/$1.patch start=$SECONDS guest=$BUILD/run/mutant-$1 config why
-	config=$(field Config "$patch")
+	local start=$SECONDS guest=$BUILD/run/mutant-$1 log=${RESULT#"$TOP/"}/log patch=$MUTANTS/$1.patch config why
+	config=$(field Config "$1")
 	[ -z "$config" ] || set_option config "$config"
-	# shellcheck disable=SC2153 # from scripts/worker.sh
-	printf '%s' "not ok mutant $1: it could not be built: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
+	echo "not ok mutant $1: it could not be built: $log" >"$RESULT/line"
 	rm -rf "$guest"
 	# Its kselftests are those of every mutant.
-	"$TOP/scripts/kernel.sh"
+	run --build-only
 	# ./build.sh test sees to the usual configuration.
-	if [ "$CONFIG" != debug ] && ! run_tests series "series-$1" "$patch"; then
-		printf '%s' "not ok mutant $1: the series itself does not pass in $CONFIG: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
+	if [ "$CONFIG" != debug ] && ! run_tests "$1" --name "series-$1"; then
+		echo "not ok mutant $1: the series itself does not pass in $CONFIG: $log" >"$RESULT/line"
 		return
 	fi
-	"$TOP/scripts/kernel.sh" --mutant "$patch"
-	run_tests mutant "mutant-$1" "$patch" || true
-	if why=$(caught "$guest" "$(field Hangs "$patch")" "$(field Tests "$patch")"); then
-		echo PASS >"$RESULT/verdict"
-		printf '%s' "ok mutant $1: caught, $why, $(elapsed "$start")" >"$RESULT/line"
+	run --build-only --mutant "$patch"
+	if run_tests "$1" --mutant "$patch" --name "mutant-$1"; then
+		echo "not ok mutant $1: it survived: $log" >"$RESULT/line"
+	elif why=$(caught "$1" "$guest"); then
+		echo "$why" >"$RESULT/why"
+		touch "$RESULT/passed"
+		echo "ok mutant $1: caught, $why, $(elapsed "$start")" >"$RESULT/line"
 	else
-		printf '%s' "not ok mutant $1: it survived: ${RESULT#"$TOP/"}/log" >"$RESULT/line"
+		echo "not ok mutant $1: it failed for another reason: $(head -n 1 "$guest/why"): $log" >"$RESULT/line"
 	fi
 }
 
-table() {
+table() { # NAME...
 	local name
 	printf '| mutant | breaks | caught by |\n|---|---|---|\n'
 	for name in "$@"; do
-		printf '| %s | %s | %s |\n' "$name" "$(field Breaks "$MUTANTS/$name.patch")" \
-			"$(job_passed mutants "$name" && sed 's/.*: caught, //; s/\[ *[0-9.]*\] //; s/, [0-9:]*$//; s/; the console ends with:$//' "$RESULTS/mutants/$name/line" || echo SURVIVED)"
+		printf '| %s | %s | %s |\n' "$name" "$(field Breaks "$name")" \
+			"$(job_passed mutants "$name" && sed 's/\[ *[0-9.]*\] //' "$RESULTS/mutants/$name/why" || echo SURVIVED)"
 	done
 }
 
 main() {
-	local name passed=0 failed=0 start=$SECONDS
+	local start=$SECONDS
 	if [ "${1:-}" = --one ]; then
 		one "$2"
 		return
 	fi
-	jobs_parse mutants "$(list_mutants | cut -d' ' -f1)" "$@"
+	jobs_parse mutants "$@"
+	[ -z "$SAVE" ] || [ "${NAMES[*]}" = "$(names_of '' | paste -sd ' ')" ] || die2 "--save is for all of them"
 	need_tree
 	step "mutants: ${#NAMES[@]} of them"
 	run_jobs mutants "${NAMES[@]}"
-	for name in "${NAMES[@]}"; do
-		if job_passed mutants "$name"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
-	done
-	[ -z "$SAVE" ] || { saved_by mutants 'Which test catches which break' && echo && table "${NAMES[@]}"; } >"$TOP/Documentation/series/mutants-caught.md"
-	say "mutants: $passed caught, $failed not, $(elapsed "$start")"
-	[ "$failed" -eq 0 ]
+	[ -z "$SAVE" ] || table "${NAMES[@]}" | python3 "$TOP/scripts/results.py" put mutants
+	say "mutants: $PASSED caught, $FAILED not, $(elapsed "$start")"
+	[ "$FAILED" -eq 0 ]
 }
 
 main "$@"

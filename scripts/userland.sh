@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Gets the programs of a guest that this machine cannot run, from Debian.
+# Gets the programs of a guest that this machine cannot run, from Debian, into
+# build/userland. Nothing is installed here but mmdebstrap.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -11,59 +12,36 @@ set -euo pipefail
 # Debian's releases that have all the architectures. A mirror that is being updated
 # can serve the lists of one that do not fit together.
 SUITES="trixie forky sid"
-PACKAGES=(busybox-static bash kmod sed coreutils)
+PACKAGES=busybox-static,bash,kmod,sed,coreutils
 
-usage() {
-	cat <<EOF
-usage: ./build.sh --arch ARCH userland
-
-Gets ${PACKAGES[*]}, and what they need, for ARCH from
-Debian (${SUITES%% *}) into build/userland/ARCH. Nothing is installed on this machine.
-EOF
-}
-
-# As if nothing was installed, so that all it takes comes.
-foreign_apt() { # DIR ARGUMENT...
-	apt_in "$1/apt" "$1/status" apt-get -o APT::Architecture="$DEBIAN" -o APT::Architectures="$DEBIAN" "${@:2}"
-}
-
-# The first suite whose list can be read.
-read_list() { # DIR
-	for SUITE in $SUITES; do
-		apt_prepare "$1/apt" "$SUITE"
-		! logged "$BUILD/log/userland.log" foreign_apt "$1" update || return 0
-		warn "the list of $SUITE for $DEBIAN cannot be read (above)"
-	done
-	return 1
+extract() { # SUITE DIR
+	local site
+	local -a mode=()
+	site=$(mirror)
+	[ "$(id -u)" -eq 0 ] || mode=(--mode=chrootless)
+	# Its keys: those of Debian that apt has here.
+	mmdebstrap "${mode[@]}" --variant=extract --architectures="$DEBIAN" --include="$PACKAGES" \
+		"$1" - ${site:+"$site"} | tar -x --no-same-owner --exclude='./dev/*' -C "$2"
 }
 
 main() {
-	local start=$SECONDS dir deb
-	case ${1:-} in -h | --help) usage; return ;; '') ;; *) die2 "userland takes no '$1'" ;; esac
+	local dir suite start=$SECONDS
 	arch_settings
-	if is_native; then
-		say "userland: a guest of $ARCH takes the programs of this machine"
-		return
-	fi
+	! is_native || return 0
 	dir=$(userland_dir)
-	if [ -e "$dir/complete" ]; then
-		say "userland: $ARCH is here"
-		return
-	fi
-	step "userland: ${PACKAGES[*]} for $ARCH"
-	rm -rf "$dir"
-	mkdir -p "$dir/root"
-	: >"$dir/status"
-	read_list "$dir" || die2 "no list of packages for $DEBIAN can be read: no network? Try again"
-	logged "$BUILD/log/userland.log" foreign_apt "$dir" -o Debug::NoLocking=1 \
-		--no-install-recommends --download-only -y install "${PACKAGES[@]}" ||
-		die2 "the packages for $DEBIAN cannot be had from $SUITE (above)"
-	for deb in "$dir"/apt/cache/archives/*.deb; do
-		dpkg-deb -x "$deb" "$dir/root"
+	[ ! -e "$dir/complete" ] || return 0
+	command -v mmdebstrap >/dev/null || bash "$TOP/scripts/deps.sh" mmdebstrap
+	for suite in $SUITES; do
+		step "userland: ${PACKAGES//,/, } for $DEBIAN from $suite"
+		rm -rf "$dir"
+		mkdir -p "$dir/root"
+		if logged "$BUILD/log/userland.log" extract "$suite" "$dir/root"; then
+			touch "$dir/complete"
+			say "userland: $ARCH from $suite in $(elapsed "$start")"
+			return
+		fi
 	done
-	rm -rf "$dir/apt"
-	touch "$dir/complete"
-	say "userland: $ARCH from $SUITE in $(elapsed "$start")"
+	die2 "the programs of a guest of $ARCH cannot be had (above; all of it in build/log/userland.log): no network? Try again"
 }
 
-main "$@"
+main

@@ -1,63 +1,57 @@
 #!/usr/bin/env bash
-# One job of scripts/jobs.sh, in the build folder of its slot: a verdict, a line
-# that says it, and whatever the job wants to keep, in build/results.
+# One job of scripts/jobs.sh, on this machine or, called by its parallel, on
+# another: leaves a line that says how it ended, its log and what it wants to keep
+# in build/results, and "passed" only when it did.
 set -euo pipefail
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Each beside the first builds in a folder of its own.
+[ "$1" = 1 ] || export MN_BUILD=$TOP/build/worker/$1
 # shellcheck source=scripts/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$TOP/scripts/lib.sh"
 # shellcheck source=scripts/series.sh
 . "$TOP/scripts/series.sh"
 # shellcheck source=scripts/jobs.sh
 . "$TOP/scripts/jobs.sh"
 
-UNPACK=
-AGAIN=
-while [ "${1#--}" != "$1" ]; do
-	case $1 in --unpack) UNPACK=1 ;; --again) AGAIN=1 ;; esac
-	shift
-done
-SLOT=$1 KEY=$2 SCRIPT=$3 NAME=$4
-RESULT=$TOP${UNPACK:+/..}/build/results/$SCRIPT/$NAME
-export RESULT
+WORKERS=$2 CORES=$3 SCRIPT=$4 NAME=$5 KEY=$6
+export RESULT=$RESULTS/$SCRIPT/$NAME
 
-say_result() { printf '%s' "$*" >"$RESULT/line"; }
+# Another machine has no repository of ours, and of linux/ the commits alone.
+elsewhere() { [ ! -e "$TOP/.git" ]; }
 
-# The first job on another machine makes linux/ there.
 set_up() {
-	mkdir -p "$TOP/build/base"
-	ln -f "$TOP"/../build/base/*.deb "$TOP/build/base/"
-	flock "$TOP/build/setup.lock" bash -c \
-		"cd '$TOP/scripts' && ./deps.sh && ./tree.sh" >"$RESULT/log" 2>&1
+	mkdir -p "$TOP/build"
+	exec 7>"$TOP/build/setup.lock"
+	flock 7
+	bash "$TOP/scripts/deps.sh"
+	lgit reset -q --hard
 }
 
 run() {
-	if [ -n "$UNPACK" ]; then
-		JOBS=$(($(nproc) / WORKERS > 0 ? $(nproc) / WORKERS : 1))
-		if ! set_up; then
-			say_result "not ok $SCRIPT $NAME: $(hostname) could not be set up: $(tail -n 1 "$RESULT/log")"
+	if elsewhere; then
+		CORES=$(nproc)
+		guarded set_up >"$RESULT/log" 2>&1
+		if [ "$STATUS" -ne 0 ]; then
+			echo "not ok $SCRIPT $NAME: $(hostname) could not be set up: $(tail -n 1 "$RESULT/log")" >"$RESULT/line"
 			return
 		fi
 	fi
-	if [ "$SLOT" != 1 ] || [ -n "$UNPACK" ]; then
-		export BUILD=$TOP/build/worker/$SLOT
-		mkdir -p "$BUILD"
-	fi
-	"$TOP/scripts/$SCRIPT.sh" --one "$NAME" >>"$RESULT/log" 2>&1 || true
+	MN_JOBS=$(((CORES + WORKERS - 1) / WORKERS)) bash "$TOP/scripts/$SCRIPT.sh" --one "$NAME" 2>&1 |
+		tee -a "$RESULT/log" | sed -unE "s/^(== |kernel: [0-9].* objects)/$NAME: &/p" || true
 }
 
-if [ -z "$AGAIN" ] && [ "$(cat "$RESULT/key" 2>/dev/null)" = "$KEY" ] && [ "$(cat "$RESULT/verdict")" = PASS ]; then
-	printf '%s (as before)\n' "$(cat "$RESULT/line")"
-	exit
-fi
 rm -rf "$RESULT"
-mkdir -p "$RESULT"
-echo FAIL >"$RESULT/verdict"
-say_result "not ok $SCRIPT $NAME: it did not come to its end"
+mkdir -p "$RESULT" "$BUILD"
+echo "not ok $SCRIPT $NAME: it did not come to its end: build/results/$SCRIPT/$NAME/log" >"$RESULT/line"
 run
-# Whose result this would be, nobody could say.
-if [ -z "$UNPACK" ] && [ "$(jobs_keys "$NAME")" != "$KEY" ]; then
-	echo FAIL >"$RESULT/verdict"
-	say_result "not ok $SCRIPT $NAME: linux/ or the scripts changed meanwhile"
+if [ -e "$RESULT/passed" ]; then
+	# Whose result this would be, nobody could say.
+	if ! elsewhere && { jobs_common; [ "$(job_key "$NAME")" != "$KEY" ]; }; then
+		rm "$RESULT/passed"
+		echo "not ok $SCRIPT $NAME: linux/ or the scripts changed meanwhile" >"$RESULT/line"
+	else
+		echo "$KEY" >"$RESULT/passed"
+	fi
 fi
-printf '%s\n' "$KEY" >"$RESULT/key"
-printf '%s\n' "$(cat "$RESULT/line")"
-[ "$(cat "$RESULT/verdict")" = PASS ]
+cat "$RESULT/line"
+[ -e "$RESULT/passed" ]
