@@ -8,22 +8,23 @@ set -euo pipefail
 # shellcheck source=scripts/kconfig.sh
 . "$TOP/scripts/kconfig.sh"
 
-CONFIG=bench
 BENCH=$TOP/tools/testing/bench
 OUT=$BUILD/bench
 SAVED=$TOP/Documentation/series/bench
 OLD=base
 NEW=series
 WITH=
-CLOCKS=
+KINDS=()
 SAVE=
+# What a machine does besides is not the same a minute later: base and series in
+# turns, where the clock is that of the wall.
+TURNS=3
 
 usage() {
-	cat <<EOF
-usage: ./build.sh bench [--save | --with PATCH] [count|wall|atomics|size...]
+	cat <<EOT
+usage: ./build.sh bench [--save | --with PATCH] [KIND...]
 
-Builds base and series without debugging from one configuration and measures
-both, for as many notifiers as tools/testing/bench/guest/bench.c says:
+Builds base and series from one configuration and measures both:
 
   count    instructions of system calls, with QEMU's instruction clock: the same
            on every machine
@@ -33,80 +34,65 @@ both, for as many notifiers as tools/testing/bench/guest/bench.c says:
            price: a debugger follows system calls instruction by instruction
   size     stack use of every function that starts or ends an invalidation, also
            of what the guest does not have, and the size of the code
+  starvation
+           how long a reader and a remover wait beside eight threads that
+           invalidate pages of their own without a pause, each under 32 interval
+           notifiers
 
-Prints tables in Markdown and draws them; all of it is in build/bench. --save
-puts tables, plots and their numbers into Documentation/series/bench. --with
-compares the series with the series and one more patch, an experiment, instead.
-EOF
+The first four without debugging, for as many notifiers as
+tools/testing/bench/guest/bench.c says, the last with the usual configuration.
+Prints tables in Markdown and draws the first three; all of it is in build/bench.
+It measures, it does not judge. --save puts the tables into
+Documentation/series/results.md and the plots into Documentation/series/bench.
+--with compares the series with the series and one more patch, an experiment,
+instead.
+EOT
 }
 
-build_kernel() { # VARIANT
-	if [ "$1" = mutant ]; then
-		"$TOP/scripts/kernel.sh" --mutant "$WITH"
-	else
-		"$TOP/scripts/kernel.sh" --variant "$1"
-	fi
+# What run.sh is to build and to boot.
+source_of() { # VARIANT
+	case $1 in mutant) SOURCE=(--mutant "$WITH") ;; *) SOURCE=(--variant "$1") ;; esac
 }
 
-# What is measured twice was to warm up.
-measured() {
-	sed -n 's/^# \([a-z_]* [a-z0-9_]* [0-9]* [0-9]*\)$/\1/p' "$1" | tac | awk '!seen[$1, $2, $3]++' | tac
-}
-
-finished() { # VARIANT MODE
-	grep -qx '# done' "$BUILD/run/bench-$1-$2/results" || die "the guest did not measure all: build/run/bench-$1-$2"
-}
-
-guest() { # VARIANT MODE [OPTION...]
-	local name=bench-$1-$2 log=$BUILD/log/bench-$1-$2.log
-	"$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan bench --append "quiet nokaslr norandmaps" "${@:3}" -- "$2" >"$log" 2>&1 ||
+# Boots a guest, which has to come to its end. On the base a start that fails prints,
+# and bench.c keeps that off the console, whose cost it is not to measure.
+guest() { # NAME VARIANT OPTION...
+	local log=$BUILD/log/bench-$1.log dir=$BUILD/run/bench-$1
+	source_of "$2"
+	bash "$TOP/scripts/run.sh" --built --name "bench-$1" "${SOURCE[@]}" "${@:3}" >"$log" 2>&1 ||
+		! grep -qv '^the console does not show what the kernel said' "$dir/why" ||
 		{ tail -n 5 "$log" >&2; die "the guest failed: ${log#"$TOP/"}"; }
-	finished "$1" "$2"
-	measured "$BUILD/run/$name/results" >"$OUT/$1.$2"
+	grep -qxE '# done|ok 1 starve' "$dir/results" || die "the guest did not measure all: ${dir#"$TOP/"}"
 }
 
-# What a machine does besides is not the same a minute later: base and series in
-# turns, and of each line the median.
-TURNS=3
+measured() { sed -n 's/^# \([a-z_]* [a-z0-9_]* [0-9]* [0-9]*\)$/\1/p' "$BUILD/run/bench-$1/results"; }
 
-in_turns() { # KIND
-	local variant turn turns=1
-	[ "$1" != wall ] || turns=$TURNS
-	for ((turn = 1; turn <= turns; turn++)); do
-		for variant in $OLD $NEW; do
-			step "bench: $1, $variant$([ "$turns" -eq 1 ] || echo ", $turn of $turns")"
-			"do_$1" "$variant"
-			[ "$turns" -eq 1 ] || mv "$OUT/$variant.$1" "$OUT/$variant.$1.$turn"
-		done
-	done
-	[ "$turns" -eq 1 ] || for variant in $OLD $NEW; do
-		medians "$OUT/$variant.$1".[0-9]* >"$OUT/$variant.$1"
-	done
+do_count() { # VARIANT
+	guest "$1-count" "$1" --plan bench --append "nokaslr norandmaps" --icount count
+	measured "$1-count" >"$OUT/$1.count"
 }
 
-medians() { # FILE...
-	sort -k1,2 -k4,4n "$@" | awk -v turns=$# '++n[$1, $2] == int((turns + 1) / 2) { $1 = $1; print }' |
-		awk 'NR == FNR { line[$1, $2] = $0; next } { print line[$1, $2] }' - "$1"
+do_wall() { # VARIANT TURN
+	guest "$1-wall" "$1" --plan bench --append "nokaslr norandmaps" wall
+	measured "$1-wall" >"$OUT/$1.wall.$2"
 }
 
-do_count() { guest "$1" count --icount; }
-do_wall() { guest "$1" wall; }
+do_starvation() { # VARIANT
+	guest "$1-starvation" "$1" --plan starve
+	sed -n 's/^# \(\(read_begin\|remove\):.*\)/\1/p' "$BUILD/run/bench-$1-starvation/results" >"$OUT/$1.starvation"
+}
 
 # One CPU, and yet the instructions that two would need.
 do_atomics() { # VARIANT
-	local image name=bench-$1-atomics pid
-	image=$(image_dir "$1")
-	ACCEL=tcg "$TOP/scripts/run.sh" --name "$name" --variant "$1" --plan bench --cpus 1 --gdb \
-		--append "quiet nokaslr noreplace-smp" -- atomics >"$BUILD/log/$name.log" 2>&1 &
+	local pid
+	MN_ACCEL=tcg guest "$1-atomics" "$1" --plan bench --cpus 1 --gdb --append "nokaslr noreplace-smp" atomics &
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null && ! ss -Hltn 'sport = :1234' | grep -q .; do
 		sleep 0.5
 	done
-	timeout 900 gdb -batch -nx -ex 'set args localhost:1234' -x "$BENCH/atomics.py" "$image/vmlinux" \
+	timeout 900 gdb -batch -nx -ex 'set args localhost:1234' -x "$BENCH/atomics.py" "$(image_dir "$1")/vmlinux" \
 		>"$OUT/$1.gdb" 2>&1 || { tail -n 5 "$OUT/$1.gdb" >&2; kill "$pid"; die "gdb failed: ${OUT#"$TOP/"}/$1.gdb"; }
-	timeout 300 tail --pid="$pid" -f /dev/null || kill "$pid"
-	wait "$pid" || die "the guest failed: build/log/$name.log"
-	finished "$1" atomics
+	wait "$pid" || die "the guest failed (above)"
 	sed -n 's/^atomics //p' "$OUT/$1.gdb" >"$OUT/$1.atomics"
 }
 
@@ -126,7 +112,7 @@ commit_of() { # VARIANT
 
 # The helpers of vmwgfx are compiled though nothing here selects them.
 stack_make() {
-	make -s -C "$SRC" O="$BUILD/kernel/$ARCH-stack" -j"$JOBS" KCFLAGS='-fstack-usage -Wno-missing-prototypes -Wno-missing-declarations' "$@" 9>&-
+	make -s -C "$SRC" O="$BUILD/kernel/$ARCH-stack" -j"$JOBS" KCFLAGS='-fstack-usage -Wno-missing-prototypes -Wno-missing-declarations' "$@"
 }
 
 # Compiles them as for the guest, with more of the kernel. scripts/checkstack.pl
@@ -161,90 +147,48 @@ do_size() { # VARIANT
 	done | sort >"$OUT/$1.size"
 }
 
-# The measured lines of both, as "WHAT STATE NUMBER BASE SERIES", in their order.
-both() { # KIND
-	awk 'NR == FNR { base[$1 " " $2 " " $3] = $4; next }
-		{ key = $1 " " $2 " " $3; print key, (key in base ? base[key] : "-"), $4 }' \
-		"$OUT/$OLD.$1" "$OUT/$NEW.$1"
-}
-
-table_count() {
-	printf 'Instructions. Teardown: ns for each notifier, of which the waiting is not\n'
-	printf 'instructions; synchronize: for all of them together. mprotect: two calls, there\n'
-	printf 'and back.\n\n'
-	printf '| | state | | %s | %s | difference |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
-	both count | awk '{ printf "| %s | %s | %s | %s | %s | %s |\n", $1, $2, $3, $4, $5,
-		$4 == "-" ? "" : sprintf("%+d", $5 - $4) }'
-}
-
-# "STATE RATIO LOWEST HIGHEST" of the throughput: the best turn of the one against the
-# best of the other, since whatever comes in between makes a turn slower; and how far
-# the turns that were side by side are apart.
-throughput() {
-	local turn
-	for ((turn = 1; turn <= TURNS; turn++)); do
-		awk 'NR == FNR { base[$2] = $4; next } $1 == "throughput" { print $2, base[$2], $4 }' \
-			"$OUT/$OLD.wall.$turn" "$OUT/$NEW.wall.$turn"
-	done | awk '{ ratio = $3 / $2
-		if (!($1 in low) || ratio < low[$1]) low[$1] = ratio
-		if (ratio > high[$1]) high[$1] = ratio
-		if ($2 > old[$1]) old[$1] = $2
-		if ($3 > new[$1]) new[$1] = $3 }
-		END { for (i in low) print i, new[i] / old[i], low[i], high[i] }' | sort
-}
-
-table_wall() {
-	printf 'Wall clock, as %s / %s. Throughput: the best of %s turns of each. The last\n' "$NEW" "$OLD" "$TURNS"
-	printf 'column says how far turns side by side were apart: whatever else the machine\n'
-	printf 'does comes in between. Without notifiers (none) both do the same.\n\n'
-	printf '| | | %s / %s | lowest and highest of %s turns |\n|---|---|---|---|\n' "$NEW" "$OLD" "$TURNS"
-	throughput | awk '{ printf "| throughput | %s | %.2f | %.2f to %.2f |\n", $1, $2, $3, $4 }'
-	awk 'NR == FNR { base[$1 " " $2] = $4; next }
-		$1 != "throughput" { printf "| %s | %s | %.4g | |\n", $1, $2, base[$1 " " $2] ? $4 / base[$1 " " $2] : 0 }' \
-		"$OUT/$OLD.wall" "$OUT/$NEW.wall"
-}
-
-table_atomics() {
-	printf '| %s → %s | state | | instructions | atomics | full barriers |\n|---|---|---|---|---|---|\n' "$OLD" "$NEW"
-	awk '{ key = $1 " " $2 " " $3 } NR == FNR { base[key] = $4 " " $5 " " $6; next }
-		{ split(key in base ? base[key] : "- - -", b); printf "| %s | %s | %s | %s → %s | %s → %s | %s → %s |\n",
-			$1, $2, $3, b[1], $4, b[2], $5, b[3], $6 }' "$OUT/$OLD.atomics" "$OUT/$NEW.atomics"
-}
-
-table_size() {
-	printf '| stack in bytes of | %s | %s | difference |\n|---|---|---|---|\n' "$OLD" "$NEW"
-	join -a 1 -a 2 -e - -o 0,1.2,2.2 "$OUT/$OLD.size" "$OUT/$NEW.size" |
-		awk '{ printf "| %s | %s | %s | %s |\n", $1, $2, $3, $2 == "-" || $3 == "-" ? "" : sprintf("%+d", $3 - $2) }'
-	printf '\n'
-	printf '    %s\n' "bloat-o-meter, mm/mmu_notifier.o:"
+# Of the code, by the kernel's own tool.
+code_size() {
+	printf '\n    bloat-o-meter, mm/mmu_notifier.o:\n'
 	"$LINUX_TREE/scripts/bloat-o-meter" "$(image_dir "$OLD")/mmu_notifier.o" "$(image_dir "$NEW")/mmu_notifier.o" | sed 's/^/    /'
-	printf '    %s\n' "and of vmlinux:"
+	printf '    and of vmlinux:\n'
 	"$LINUX_TREE/scripts/bloat-o-meter" -t "$(image_dir "$OLD")/vmlinux" "$(image_dir "$NEW")/vmlinux" | tail -n 1 | sed 's/^/    /'
 }
 
-# What the table of counts has, a file for each curve: "NUMBER BASE SERIES".
-plot() {
-	local state work
-	rm -f "$OUT"/*.dat
-	for state in list elsewhere hit active; do
-		for work in madvise munmap mprotect fork_cow read_begin; do
-			both count | awk -v w="$work" -v s="$state" '$1 == w && ($2 == s || s == "list" && $2 == "none") { print $3, $4, $5 }' >"$OUT/$work.$state.dat"
+# Builds both, and measures them in turns.
+measure() { # KIND
+	local variant turn turns=1
+	set_option config "$([ "$1" = starvation ] && echo debug || echo bench)"
+	for variant in $OLD $NEW; do
+		source_of "$variant"
+		bash "$TOP/scripts/run.sh" --build-only "${SOURCE[@]}"
+	done
+	[ "$1" != wall ] || turns=$TURNS
+	rm -f "$OUT"/*."$1" "$OUT"/*."$1".[0-9]*
+	for ((turn = 1; turn <= turns; turn++)); do
+		for variant in $OLD $NEW; do
+			step "bench: $1, $variant, $turn of $turns ($(elapsed 0))"
+			"do_$1" "$variant" "$turn"
 		done
 	done
-	both count | awk '$1 == "teardown" { print $2, $4, $5 }' >"$OUT/teardown.dat"
-	both count | awk '$1 == "failed_start" { print $3, $4, $5 }' >"$OUT/failed_start.dat"
-	awk 'NR == FNR { base[$1 " " $2] = $4; next } $1 != "throughput" { print "\"" $1 " " $2 "\"", base[$1 " " $2], $4 }' \
-		"$OUT/$OLD.wall" "$OUT/$NEW.wall" >"$OUT/waits.dat"
-	throughput >"$OUT/throughput.dat"
-	awk 'NR == FNR { base[$1 " " $2 " " $3] = $5 " " $6; next } {
-		key = $1 " " $2 " " $3; print "\"" key "\"", (key in base ? base[key] : "- -"), $5, $6 }' \
-		"$OUT/$OLD.atomics" "$OUT/$NEW.atomics" >"$OUT/atomics.dat"
-	find "$OUT" -name '*.dat' -empty -delete
+}
+
+# What is compared is all of one state of linux/, or it is not drawn.
+draw() {
+	local kind
+	for kind in count wall atomics; do
+		[[ " ${KINDS[*]} " == *" $kind "* ]] || return 0
+	done
+	python3 "$TOP/scripts/bench.py" plot "$OUT" "$OLD" "$NEW"
 	gnuplot -e "dir='$OUT'; old='$OLD'; new='$NEW'" "$BENCH/plot.gp"
+	[ -n "$SAVE" ] || return 0
+	mkdir -p "$SAVED"
+	rm -f "$SAVED"/*.dat
+	cp "$OUT"/*.dat "$OUT/bench.svg" "$SAVED/"
 }
 
 main() {
-	local variant kind start=$SECONDS
+	local kind
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; return ;;
@@ -254,31 +198,26 @@ main() {
 			WITH=$2 OLD=series NEW=mutant OUT=$BUILD/bench-with
 			shift
 			;;
-		count | wall | atomics | size) CLOCKS+=" $1" ;;
+		count | wall | atomics | size | starvation) KINDS+=("$1") ;;
 		*) die2 "bench takes no '$1'; see ./build.sh bench --help" ;;
 		esac
 		shift
 	done
-	CLOCKS=${CLOCKS:-count wall atomics size}
+	[ "${#KINDS[@]}" -gt 0 ] || KINDS=(count wall atomics size starvation)
 	[ "$ARCH" = x86_64 ] || die2 "bench is for x86_64 alone"
-	mkdir -p "$OUT" "$BUILD/log"
-	"$TOP/scripts/deps.sh" gdb gnuplot-nox iproute2
-	[ -z "$SAVE" ] || [ "$CLOCKS" = 'count wall atomics size' ] || die2 "--save is for all four of them"
 	[ -z "$SAVE" ] || [ -z "$WITH" ] || die2 "--save is for the series alone"
-	for variant in $OLD $NEW; do
-		build_kernel "$variant"
+	mkdir -p "$OUT" "$BUILD/log"
+	bash "$TOP/scripts/deps.sh" gdb gnuplot-nox iproute2
+	need_tree
+	for kind in "${KINDS[@]}"; do
+		measure "$kind"
+		python3 "$TOP/scripts/bench.py" "$kind" "$OUT" "$OLD" "$NEW" >"$OUT/$kind.md"
+		[ "$kind" != size ] || code_size >>"$OUT/$kind.md"
+		cat "$OUT/$kind.md"
+		[ -z "$SAVE" ] || python3 "$TOP/scripts/results.py" put "bench-$kind" <"$OUT/$kind.md"
 	done
-	for kind in $CLOCKS; do
-		in_turns "$kind"
-		"table_$kind" | tee "$OUT/$kind.md"
-	done
-	[ ! -s "$OUT/$NEW.count" ] || [ ! -s "$OUT/$NEW.wall" ] || [ ! -s "$OUT/$NEW.atomics" ] || plot
-	if [ -n "$SAVE" ]; then
-		mkdir -p "$SAVED"
-		rm -f "$SAVED"/*.dat
-		cp "$OUT"/{count,wall,atomics,size}.md "$OUT"/*.dat "$OUT/bench.svg" "$SAVED/"
-	fi
-	say "bench: $(elapsed "$start"), all of it is in ${OUT#"$TOP/"}"
+	draw
+	say "bench: $(elapsed 0), all of it is in ${OUT#"$TOP/"}"
 }
 
 main "$@"
