@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Checks the model of range tracking, and that it can fail.
+# Checks the model of range tracking, and that it can fail: lets spin go through every
+# interleaving, once for what must never happen, once for what must happen some day
+# (with -DLIVE), and then breaks it in each of the ways that its first comment names.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -7,17 +9,6 @@ set -euo pipefail
 MODEL=$TOP/tools/testing/model/tracking.pml
 PASSED=0
 FAILED=0
-
-usage() {
-	cat <<EOF
-usage: ./build.sh model
-
-Lets spin go through every interleaving of ${MODEL#"$TOP/"}: once for what must
-never happen, once for what must happen some day (with -DLIVE). Then breaks it in
-each of the ways that its first comment names: spin has to find all of them.
-Takes seconds. Logs and error trails are in build/model.
-EOF
-}
 
 # Prints ok, or how it fails.
 verify() { # NAME DEFINE...
@@ -75,7 +66,6 @@ breaks() {
 
 main() {
 	local name live start=$SECONDS
-	case ${1:-} in -h | --help) usage; return ;; '') ;; *) die2 "model takes no '$1'; see ./build.sh model --help" ;; esac
 	command -v spin >/dev/null || die2 "there is no spin: run ./build.sh deps"
 	step "model"
 	must_hold safety
