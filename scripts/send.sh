@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Prepares the posting of the series, or of a part of it, and mails nothing.
 set -euo pipefail
-# POSTER, ADDRESS and SIGNS come from build.sh.
+# MN_POSTER, MN_ADDRESS and MN_SIGNS come from build.sh: of the configuration of git
+# of its user, which lib.sh shuts out.
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=scripts/series.sh
@@ -39,11 +40,11 @@ EOF
 }
 
 need_poster() {
-	if [ -z "${POSTER:-}" ] || [ -z "${ADDRESS:-}" ]; then
+	if [ -z "${MN_POSTER:-}" ] || [ -z "${MN_ADDRESS:-}" ]; then
 		die2 "git does not know who posts: git config user.name and user.email"
 	fi
-	[ "${SIGNS:-}" = true ] ||
-		die2 "nothing is posted without the sign-off of $POSTER <$ADDRESS>: git config format.signOff true says that you certify the Developer's Certificate of Origin for what you post"
+	[ "${MN_SIGNS:-}" = true ] ||
+		die2 "nothing is posted without the sign-off of $MN_POSTER <$MN_ADDRESS>: git config format.signOff true says that you certify the Developer's Certificate of Origin for what you post"
 }
 
 # What the part follows in linux/, and where it ends.
@@ -67,8 +68,8 @@ make_clone() {
 	rm -rf "$OUT"
 	mkdir -p "$OUT/home" "$OUT/mails"
 	git clone -q --shared --no-checkout "$LINUX_TREE" "$OUT/tree"
-	in_clone config user.name "$POSTER"
-	in_clone config user.email "$ADDRESS"
+	in_clone config user.name "$MN_POSTER"
+	in_clone config user.email "$MN_ADDRESS"
 	# b4 asks how it would mail, even when it does not.
 	in_clone config sendemail.smtpserver /bin/false
 	# Words like "riscv" in a changelog are no reason to write to its list.
@@ -145,7 +146,7 @@ add_range_diff() {
 sign_off() {
 	in_clone checkout -q --detach "$TO"
 	in_clone rebase -q --onto "b4/$NAME" "$FROM"
-	GIT_COMMITTER_NAME=$POSTER GIT_COMMITTER_EMAIL=$ADDRESS in_clone rebase -q --signoff --exec 'git commit -q --amend --no-edit --reset-author' "b4/$NAME"
+	GIT_COMMITTER_NAME=$MN_POSTER GIT_COMMITTER_EMAIL=$MN_ADDRESS in_clone rebase -q --signoff --exec 'git commit -q --amend --no-edit --reset-author' "b4/$NAME"
 	in_clone checkout -q -B "b4/$NAME"
 }
 
@@ -214,7 +215,7 @@ read_back() {
 	in_clone diff --stat --exit-code "$TO" back
 	cover_is_whole
 	# Each patch: its tree, its author, its words, and one sign-off besides.
-	lgit log --format="%T%n$POSTER <$ADDRESS>%n%B%nSigned-off-by: $POSTER <$ADDRESS>" "$FROM..$TO" | grep . >"$OUT/want"
+	lgit log --format="%T%n$MN_POSTER <$MN_ADDRESS>%n%B%nSigned-off-by: $MN_POSTER <$MN_ADDRESS>" "$FROM..$TO" | grep . >"$OUT/want"
 	in_clone log --format='%T%n%an <%ae>%n%B' "$FROM..back" | grep . >"$OUT/got"
 	diff "$OUT/want" "$OUT/got"
 	for mail in "$OUT"/mails/*.eml; do
@@ -258,7 +259,7 @@ main() {
 	BASE=$(lgit rev-parse base)
 	FROM=$(fork_point)
 	TO=$(end_point)
-	step "send: $(lgit rev-list --count "$FROM..$TO") patches, version $VERSION${LAST:+ after $LAST}, by $POSTER <$ADDRESS>"
+	step "send: $(lgit rev-list --count "$FROM..$TO") patches, version $VERSION${LAST:+ after $LAST}, by $MN_POSTER <$MN_ADDRESS>"
 	make_clone
 	[ -z "$LAST" ] || apply_last
 	write_cover
