@@ -76,8 +76,8 @@ jobs_common() {
 		gcc --version | sed -n 1p
 		lgit rev-parse base
 		lgit ls-tree "$commit" | grep -vE '\s(Documentation|MAINTAINERS)$'
-		sums_of scripts tools/testing/harness ':!tools/testing/harness/cases' \
-			':!scripts/'{all,bench,check,clean,export,fetch,fresh,hygiene,model,send,test,tree}.sh
+		sums_of scripts tools/testing/harness ':!tools/testing/harness/cases' ':!*.pyc' \
+			':!scripts/'{all,bench,check,clean,export,fetch,fresh,hygiene,judge_selftest,model,quoted,results,send,test,tree}'.*'
 	) || return
 }
 
@@ -111,12 +111,10 @@ progress() { # TOTAL
 }
 
 # Runs scripts/SCRIPT.sh --one NAME for each name that has not passed yet; what it
-# leaves is in build/results/SCRIPT/NAME. Sets PASSED and FAILED, and what they are
-# of is said when it happens.
+# leaves is in build/results/SCRIPT/NAME. Sets PASSED and FAILED.
 run_jobs() { # SCRIPT NAME...
 	local script=$1 name log=$TOP/build/jobs/$1.joblog status=0
 	local -a todo=() keys=()
-	# shellcheck disable=SC2054 # rsync's
 	local -a options=(--plain --will-cite --line-buffer --jobs "$WORKERS" --joblog "$log")
 	shift
 	PASSED=0 FAILED=0
