@@ -39,7 +39,7 @@
 /* More ranges than this in flight on one notifier are not expected. */
 #define TMN_MAX_OPEN	64
 /* Nothing waits longer, before anything calls the task hung. */
-#define TMN_LIMIT	(20 * HZ)
+#define TMN_LIMIT	(120 * HZ)
 /* Nor spins longer, before anything calls the CPU stuck. */
 #define TMN_SPIN_LIMIT	(5 * HZ)
 

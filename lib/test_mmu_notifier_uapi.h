@@ -80,7 +80,7 @@ struct tmn_register {
 /**
  * struct tmn_wait - a call that may sleep in the kernel, with a time limit
  * @id: (in)
- * @timeout_ms: (in) after it, or 20 s, the call fails with ETIMEDOUT; what it
+ * @timeout_ms: (in) after it, or 120 s, the call fails with ETIMEDOUT; what it
  *		waited for
  *		stays behind, and the module cannot be unloaded until it is over
  * @seq: (in/out) what mmu_interval_read_begin() returned

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Loads test_mmu_notifier and runs mmu_notifier, before and after it has
-# loaded and unloaded the module a few times.
+# Loads test_mmu_notifier and runs mmu_notifier; without an argument for it, also
+# loads and unloads the module a few times, before and after.
 #
 # usage: test_mmu_notifier.sh [smoke | misuse] [argument of mmu_notifier ...]
 #
@@ -35,7 +35,7 @@ reload()
 {
 	local i
 
-	for ((i = 0; i < 5; i++)); do
+	for ((i = 0; i < RELOADS; i++)); do
 		modprobe "$MODULE" || fail "the module does not load"
 		[ -c "/dev/$MODULE" ] || fail "there is no /dev/$MODULE"
 		modprobe -r "$MODULE" || fail "the module does not unload"
@@ -75,6 +75,8 @@ run()
 
 MODE=${1:-smoke}
 [ $# -eq 0 ] || shift
+RELOADS=3
+[ $# -eq 0 ] || RELOADS=0
 BUILTIN=false
 MISUSE=0
 
