@@ -61,27 +61,27 @@ run_tests() { # NAME OPTION...
 # Leaves what scripts/worker.sh wants in $RESULT.
 # shellcheck disable=SC2153 # from there
 one() { # NAME
-	local start=$SECONDS guest=$BUILD/run/mutant-$1 log=${RESULT#"$TOP/"}/log patch=$MUTANTS/$1.patch config why
+	local start=$SECONDS guest=$BUILD/run/mutant-$1 patch=$MUTANTS/$1.patch config why
 	config=$(field Config "$1")
 	[ -z "$config" ] || set_option config "$config"
-	echo "not ok mutant $1: it could not be built: $log" >"$RESULT/line"
+	echo "it could not be built" >"$RESULT/row"
 	rm -rf "$guest"
 	# Its kselftests are those of every mutant.
 	run --build-only
 	# ./build.sh test sees to the usual configuration.
 	if [ "$CONFIG" != debug ] && ! run_tests "$1" --name "series-$1"; then
-		echo "not ok mutant $1: the series itself does not pass in $CONFIG: $log" >"$RESULT/line"
+		echo "the series itself does not pass in $CONFIG" >"$RESULT/row"
 		return
 	fi
 	run --build-only --mutant "$patch"
 	if run_tests "$1" --mutant "$patch" --name "mutant-$1"; then
-		echo "not ok mutant $1: it survived: $log" >"$RESULT/line"
+		echo "it survived" >"$RESULT/row"
 	elif why=$(caught "$1" "$guest"); then
 		echo "$why" >"$RESULT/why"
 		touch "$RESULT/passed"
-		echo "ok mutant $1: caught, $why, $(elapsed "$start")" >"$RESULT/line"
+		echo "caught, $why, $(elapsed "$start")" >"$RESULT/row"
 	else
-		echo "not ok mutant $1: it failed for another reason: $(head -n 1 "$guest/why"): $log" >"$RESULT/line"
+		echo "it failed for another reason: $(head -n 1 "$guest/why")" >"$RESULT/row"
 	fi
 }
 

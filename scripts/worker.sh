@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One job of scripts/jobs.sh, on this machine or, called by its parallel, on
-# another: leaves a line that says how it ended, its log and what it wants to keep
-# in build/results, and "passed" only when it did.
+# another. In build/results it leaves its log, a line that says how it ended, with
+# what the job has put into "row" for that, and "passed" only when it did.
 set -euo pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Each beside the first builds in a folder of its own.
@@ -32,7 +32,7 @@ run() {
 		CORES=$(nproc)
 		guarded set_up >"$RESULT/log" 2>&1
 		if [ "$STATUS" -ne 0 ]; then
-			echo "not ok $SCRIPT $NAME: $(hostname) could not be set up: $(tail -n 1 "$RESULT/log")" >"$RESULT/line"
+			echo "$(hostname) could not be set up: $(tail -n 1 "$RESULT/log")" >"$RESULT/row"
 			return
 		fi
 	fi
@@ -42,16 +42,17 @@ run() {
 
 rm -rf "$RESULT"
 mkdir -p "$RESULT" "$BUILD"
-echo "not ok $SCRIPT $NAME: it did not come to its end: build/results/$SCRIPT/$NAME/log" >"$RESULT/line"
+echo "it did not come to its end" >"$RESULT/row"
 run
-if [ -e "$RESULT/passed" ]; then
-	# Whose result this would be, nobody could say.
-	if ! elsewhere && { jobs_common; [ "$(job_key "$NAME")" != "$KEY" ]; }; then
-		rm "$RESULT/passed"
-		echo "not ok $SCRIPT $NAME: linux/ or the scripts changed meanwhile" >"$RESULT/line"
-	else
-		echo "$KEY" >"$RESULT/passed"
-	fi
+# Whose result this would be, nobody could say.
+if ! elsewhere && { jobs_common; [ "$(job_key "$NAME")" != "$KEY" ]; }; then
+	rm -f "$RESULT/passed"
+	echo "linux/ or the scripts changed meanwhile" >"$RESULT/row"
 fi
-cat "$RESULT/line"
+if [ -e "$RESULT/passed" ]; then
+	echo "$KEY" >"$RESULT/passed"
+	echo "ok $SCRIPT $NAME: $(cat "$RESULT/row")"
+else
+	echo "not ok $SCRIPT $NAME: $(cat "$RESULT/row"): build/results/$SCRIPT/$NAME/log"
+fi | tee "$RESULT/line"
 [ -e "$RESULT/passed" ]
