@@ -81,7 +81,12 @@ parse() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--shell) MODE=shell; shift; continue ;;
-		--gdb) MODE=gdb; set_option config gdb; shift; continue ;;
+		--gdb)
+			MODE=gdb
+			[ "$CONFIG" = bench ] || set_option config gdb
+			shift
+			continue
+			;;
 		--list) MODE=list; shift; continue ;;
 		--icount) ACCEL=icount GUEST_CPUS=1; shift; continue ;;
 		--build-only) MODE=build; shift; continue ;;
@@ -152,6 +157,10 @@ plan() {
 	kselftest)
 		GUEST_PLAN=kselftest ARGUMENTS=
 		[ -z "$list" ] || GUEST_PLAN=script ARGUMENTS="smoke$list"
+		;;
+	bench)
+		# Measures alone, without a heartbeat, and counts slowly.
+		GUEST_PLAN=bench ARGUMENTS="${TESTS[*]}" TESTS=() LIMITS=(--silent 1800 --stuck 1800)
 		;;
 	*) GUEST_PLAN=$PLAN ARGUMENTS="${TESTS[*]}" TESTS=() ;;
 	esac
