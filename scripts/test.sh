@@ -66,8 +66,8 @@ splats() { grep -oE '^[a-z_]+' "$EXPECT/splats"; }
 guests() {
 	local name
 	cat <<EOT
-series
-base --variant base
+series --whole
+base --variant base --whole
 series-big --append $BIG teardown. lifetime. putting. synchronize
 base-big --variant base --append $BIG --golden $EXPECT/base-big.tests synchronize
 series-misuse --plan misuse
