@@ -11,10 +11,8 @@ HARNESS=$TOP/tools/testing/harness
 # The tree that kernels are built from: a git worktree of linux/, moved from
 # commit to commit so that only what differs is compiled again.
 SRC=$BUILD/src
-# What the series is written for: Debian's package and the version it holds.
-BASE_PACKAGE=linux-source-7.3
-BASE_SUITE=trixie-backports
-BASE_SERIES=7.3
+# shellcheck source=scripts/base.sh
+. "$TOP/scripts/base.sh"
 PARTS="fixes tests rules teardown tracking docs"
 
 JOBS=${MN_JOBS:-$(nproc)}
@@ -161,9 +159,4 @@ series_patches() { grep -vE '^(#|$)' "$TOP/series" || true; }
 
 part_patches() { # PART
 	awk -v want="$1" '/^# part: / { part = $3 } /^[^#]/ && part == want' "$TOP/series"
-}
-
-# The package of the base kernel, or nothing.
-base_deb() {
-	find "$BUILD/base" -maxdepth 1 -name "${BASE_PACKAGE}_*.deb" 2>/dev/null | sort -V | tail -n 1
 }
