@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Gets the base kernel into build/base: Debian's package, or a checkout.
+# Gets the base kernel into build/base, from the first source that has it. Run by
+# tree.sh, never by hand.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -7,40 +8,84 @@ set -euo pipefail
 . "$TOP/scripts/apt.sh"
 
 BASE=$BUILD/base
+PART=$BASE/part
+LOG=$BUILD/log/fetch.log
+# Why the sources before did not have it.
+MISSED=
 
-usage() {
-	cat <<EOF
-usage: ./build.sh [--linux DIR] fetch
+# A source runs as a condition, where set -e does not work: each of its steps says
+# "|| return", and one that fails says why.
+because() { WHY=$1; return 1; }
 
-Gets Debian's package $BASE_PACKAGE ($BASE_SUITE) into build/base. Its source
-list and state are kept there too: apt's own configuration is not touched, the
-mirror is taken from it. With --linux DIR (or LINUX=DIR) the base is that
-checkout instead; it is only read, and has to be clean.
-EOF
+# What the tool that failed says itself.
+because_log() {
+	WHY=$(grep -m 1 -iE '^(E|curl|fatal|error):? ' "$LOG" | cut -c 1-200)
+	[ -n "$WHY" ] || WHY="see ${LOG#"$TOP/"}"
+	return 1
 }
 
-fetch_package() {
-	local start=$SECONDS deb
-	deb=$(base_deb)
-	if [ -n "$deb" ]; then
-		say "fetch: ${deb##*/} is here"
+sha256() { sha256sum "$1" | cut -d' ' -f1; }
+
+apt() { apt_in "$PART/apt" /var/lib/dpkg/status "$@" >"$LOG" 2>&1; }
+
+# apt has checked the archive's signature.
+from_suite() { # PACKAGE[=VERSION]
+	command -v apt-get >/dev/null || because "no apt-get here" || return
+	[ -n "$(mirror)" ] || because "apt knows no Debian mirror before an apt-get update" || return
+	apt_prepare "$PART/apt" "$BASE_SUITE"
+	apt apt-get -o APT::Update::Error-Mode=any update || because_log || return
+	(cd "$PART" && apt apt-get download "$1") || because_log
+}
+
+is_pinned() { [ "$(sha256 "$1")" = "$BASE_SHA256" ] || because "what came has another SHA-256, $(sha256 "$1")"; }
+
+from_package() {
+	from_suite "$BASE_PACKAGE=$BASE_DEB" || return
+	is_pinned "$PART"/*.deb
+}
+
+from_git() {
+	GIT_HTTP_LOW_SPEED_LIMIT=1000 GIT_HTTP_LOW_SPEED_TIME=60 \
+		git -C "$PART/git" fetch -q --depth=1 "$STABLE_GIT" "refs/tags/v$BASE_VERSION" >"$LOG" 2>&1 || because_log || return
+	git -C "$PART/git" update-ref HEAD 'FETCH_HEAD^{commit}' || return
+	mv "$PART/git" "$BASE/git"
+}
+
+from_snapshot() {
+	command -v curl >/dev/null || because "no curl here" || return
+	local deb=$PART/${BASE_PACKAGE}_${BASE_DEB}_all.deb
+	curl -sS --fail --location --retry 2 --connect-timeout 30 --speed-limit 1000 --speed-time 60 \
+		-o "$deb" "$SNAPSHOT/file/$BASE_SHA1" >"$LOG" 2>&1 || because_log || return
+	is_pinned "$deb"
+}
+
+from_newer() { from_suite "$BASE_PACKAGE"; }
+
+try() { # FUNCTION NAME
+	WHY='it failed'
+	rm -rf "$PART"
+	git init -q --bare "$PART/git"
+	step "fetch: $2"
+	if "$1"; then
+		find "$PART" -maxdepth 1 -name '*.deb' -exec mv -t "$BASE" {} +
+		rm -rf "$PART"
 		return
 	fi
-	command -v apt-get >/dev/null ||
-		die2 "no apt-get here: give a Linux $BASE_SERIES checkout with --linux DIR"
+	rm -rf "$PART"
+	MISSED+="${MISSED:+; }$2: $WHY"
+	return 1
+}
+
+search() {
 	need_space 1 "the base kernel"
-	step "fetch: $BASE_PACKAGE from $BASE_SUITE"
-	apt_prepare "$BASE/apt" "$BASE_SUITE"
-	rm -rf "$BASE/part"
-	mkdir -p "$BASE/part"
-	logged "$BUILD/log/fetch.log" apt_in "$BASE/apt" /var/lib/dpkg/status apt-get update ||
-		die2 "the list of $BASE_SUITE cannot be read: no network? Try again, or give a checkout with --linux DIR"
-	grep -E '^(W|E): ' "$BUILD/log/fetch.log" >&2 || true
-	(cd "$BASE/part" && logged "$BUILD/log/fetch.log" apt_in "$BASE/apt" /var/lib/dpkg/status apt-get download "$BASE_PACKAGE") ||
-		die2 "$BASE_PACKAGE cannot be had from $BASE_SUITE (no network, or the package is gone): give a Linux $BASE_SERIES checkout with --linux DIR"
-	mv "$BASE/part"/*.deb "$BASE/"
-	rmdir "$BASE/part"
-	say "fetch: $(basename "$(base_deb)") in $(elapsed "$start")"
+	rm -rf "$BASE"/{git,*.deb}
+	mkdir -p "$BUILD/log"
+	echo "$BASE_DEB" >"$BASE/pin"
+	try from_package "Debian's package $BASE_DEB in $BASE_SUITE" ||
+		try from_git "v$BASE_VERSION of the kernel's stable git" ||
+		try from_snapshot "that package in Debian's snapshot archive" ||
+		try from_newer "another package of $BASE_SERIES in $BASE_SUITE" ||
+		die2 "Linux $BASE_VERSION cannot be had ($MISSED). With a network try again, or give a checkout with --linux DIR"
 }
 
 # A checkout is never written to, so whatever is wrong with it is for its
@@ -58,21 +103,38 @@ check_checkout() {
 	elif [ -e "$LINUX/.config" ] || [ -d "$LINUX/include/generated" ]; then
 		die2 "$LINUX was built in: run make mrproper there first"
 	fi
-	case $(make -s --no-print-directory -C "$LINUX" kernelversion 2>/dev/null) in
-	"$BASE_SERIES" | "$BASE_SERIES".* | "$BASE_SERIES"-*) ;;
-	*) warn "$LINUX is Linux $(make -s --no-print-directory -C "$LINUX" kernelversion 2>/dev/null || echo '?'), the series is written for $BASE_SERIES: trying it" ;;
-	esac
-	say "fetch: the base is $LINUX (read only)"
+	[ "$(version)" = "$BASE_VERSION" ] || warn "$LINUX is Linux $(version), the series is written for $BASE_VERSION: trying it"
+}
+
+version() { make -s --no-print-directory -C "$LINUX" kernelversion 2>/dev/null || echo '?'; }
+
+# What the results name; another source than the pinned one says so.
+describe() {
+	local deb sum instead=", instead of Debian's $BASE_DEB"
+	deb=$(base_deb)
+	if [ -n "$LINUX" ]; then
+		echo "Linux $(version) from --linux, $(git -C "$LINUX" log -1 --format='commit %H' 2>/dev/null || echo 'not in git')$instead"
+	elif [ -n "$deb" ]; then
+		sum=$(sha256 "$deb")
+		[ "$sum" != "$BASE_SHA256" ] || instead=
+		echo "Debian's ${deb##*/}, SHA-256 $sum$instead"
+	elif [ -n "$(base_git)" ]; then
+		echo "v$BASE_VERSION of the kernel's stable git, commit $(git -C "$(base_git)" rev-parse HEAD)$instead"
+	fi
 }
 
 main() {
-	case ${1:-} in -h | --help) usage; return ;; '') ;; *) die2 "fetch takes no '$1'" ;; esac
+	local start=$SECONDS id
 	mkdir -p "$BASE"
-	if [ -n "$LINUX" ]; then
-		check_checkout
-	else
-		fetch_package
+	[ -z "$LINUX" ] || check_checkout
+	id=$(describe)
+	# What a search found instead counts until the pin moves.
+	if [ -z "$id" ] || { [[ $id = *instead* ]] && [ -z "$LINUX" ] && [ "$(cat "$BASE/pin" 2>/dev/null)" != "$BASE_DEB" ]; }; then
+		search
+		id=$(describe)
 	fi
+	echo "$id" >"$BASE/id"
+	say "fetch: the base is $id ($(elapsed "$start"))${MISSED:+. Before it: $MISSED}"
 }
 
 main "$@"

@@ -2,8 +2,8 @@
 # What linux/ and patches/ know of each other. Sourced, never run.
 
 # git am that gives the same commits every time: lib.sh fixes the committer.
-am() { # DIR PATCH
-	git -C "$1" am -q --committer-date-is-author-date --whitespace=error-all "$2"
+am() { # DIR PATCH...
+	git -C "$1" am -q --committer-date-is-author-date --whitespace=error-all "${@:2}"
 }
 
 patches_hash() {

@@ -15,6 +15,11 @@ Makes linux/, a git tree: the base kernel (tag "base"), and on it the branch
 part. Work there, with fixup commits and git rebase -i --autosquash base, then
 run ./build.sh export.
 
+The base is the checkout that --linux gives (only read; it has to be clean), or the
+first of these that can be had: Debian's package $BASE_DEB, v$BASE_VERSION of
+the kernel's stable git (or of MN_STABLE_GIT), that package in Debian's snapshot
+archive, another package of $BASE_SERIES. build/base/id says which one it was.
+
 Unexported work is never overwritten: linux/ is left alone while only linux/
 changed, applied again when only patches/ changed, and refused when both did.
 --again applies patches/ in any case, and keeps what was there as a branch
@@ -22,9 +27,12 @@ backup/DATE.
 EOF
 }
 
+# By this linux/ knows what it was made from.
 base_id() {
+	local deb
+	deb=$(base_deb)
 	if [ -z "$LINUX" ]; then
-		basename "$(base_deb)" .deb
+		if [ -n "$deb" ]; then basename "$deb" .deb; else git -C "$(base_git)" rev-parse HEAD; fi
 	elif git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
 		printf '%s %s' "$LINUX" "$(git -C "$LINUX" rev-parse HEAD)"
 	else
@@ -32,37 +40,31 @@ base_id() {
 	fi
 }
 
-# Called as a condition, where set -e does not work: each step says "|| return".
-unpack_base() { # INTO
-	mkdir "$1" || return
-	if [ -z "$LINUX" ]; then
-		dpkg-deb --fsys-tarfile "$(base_deb)" |
-			tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
-			tar -xJ --strip-components=1 -C "$1" || return
-	elif git -C "$LINUX" rev-parse --git-dir >/dev/null 2>&1; then
-		git -C "$LINUX" archive HEAD | tar -x -C "$1" || return
+# The source as a tar stream with one folder at its top.
+base_tar() {
+	local from=${LINUX:-$(base_git)} deb
+	deb=$(base_deb)
+	if [ -z "$LINUX" ] && [ -n "$deb" ]; then
+		ar p "$deb" data.tar.xz | tar -xJO --wildcards './usr/src/linux-source-*.tar.xz' | xz -dc -T0
+	elif git -C "$from" rev-parse --git-dir >/dev/null 2>&1; then
+		git -C "$from" archive --prefix=linux/ HEAD
 	else
-		tar -c --exclude=.git -C "$LINUX" . | tar -x -C "$1" || return
+		tar -c --exclude=.git --hard-dereference --transform='s,^\.,linux,' -C "$from" .
 	fi
-	# Debian's source ignores every file at the top, new ones below included.
-	[ ! -e "$1/.gitignore" ] || sed -i -z 's/#\n# Debian packaging: ignore everything at the top.*//' "$1/.gitignore"
 }
 
-# The same source gives the same commit everywhere: name, date and message
-# come from it alone.
-commit_base() { # DIR
-	local version date
-	version=$(make -s --no-print-directory -C "$1" kernelversion) || return
-	date="$(stat -c %Y "$1/Makefile") +0000"
-	git -C "$1" init -q -b series || return
+# Straight into a pack, and out of it once: faster than to unpack, add and commit.
+# Called as a condition, where set -e does not work.
+import_base() { # DIR
+	git init -q -b series "$1" || return
 	git -C "$1" config gc.auto 0
 	git -C "$1" config rebase.updateRefs true
 	git -C "$1" config rebase.autoSquash true
-	# One pack, no 90 000 loose objects.
-	git -C "$1" -c core.bigFileThreshold=1 -c core.compression=1 add -A -f . || return
-	GIT_AUTHOR_NAME=base GIT_AUTHOR_EMAIL=base@localhost GIT_AUTHOR_DATE=$date \
-		GIT_COMMITTER_NAME=base GIT_COMMITTER_EMAIL=base@localhost GIT_COMMITTER_DATE=$date \
-		git -C "$1" commit -q -m "Linux $version" || return
+	# As many as there are cores, also for build/src.
+	git -C "$1" config checkout.workers 0
+	base_tar | python3 "$TOP/scripts/tar-to-git.py" |
+		git -C "$1" -c core.compression=1 fast-import --quiet --done --depth=0 || return
+	git -C "$1" checkout -q -f series || return
 	git -C "$1" tag base
 }
 
@@ -71,16 +73,17 @@ make_base() {
 	need_space 8 "linux/, the build and its guests"
 	rm -rf "$part"
 	step "tree: unpacking $(base_id)"
-	unpack_base "$part" || {
+	import_base "$part" || {
 		rm -rf "$part"
-		die "the base kernel could not be unpacked (above): if the disk is full make room; if the package is damaged remove build/base and try again"
+		die "the base kernel could not be unpacked (above): if the disk is full make room; if what was fetched is damaged remove build/base and try again"
 	}
-	commit_base "$part" || die "the base kernel could not be committed (above)"
 	base_id >"$part/.git/base-id"
 	# Only now: what is there is good until the new one is complete.
 	rm -rf "$LINUX_TREE" "$SRC"
 	mv "$part" "$LINUX_TREE"
 	say "tree: base is $(lgit log -1 --format=%s base) in $(elapsed "$start")"
+	[ "$(lgit rev-parse 'base^{tree}')" = "$BASE_TREE" ] ||
+		warn "this is not byte for byte Debian's $BASE_DEB, which the series is tested on (a plain v$BASE_VERSION has not Debian's patches): its tree is $(lgit rev-parse 'base^{tree}')"
 }
 
 # Says which hunk of a patch does not apply, and where.
@@ -99,28 +102,37 @@ explain_failure() { # PATCH
 		done
 }
 
+# linux/ as it was before a patch that does not apply, and what to do about it.
+refused() { # PATCH OLD
+	warn "patches/$1 does not apply to $(lgit log -1 --format=%s base):"
+	lgit am --quit 2>/dev/null || true
+	lgit reset -q --hard
+	explain_failure "$1" || true
+	lgit checkout -q -f -B series "$2"
+	# The base alone is nobody's work, and nothing to export.
+	[ "$2" != "$(lgit rev-parse base)" ] ||
+		die "linux/ has the base alone now. Mend the patch on its own base and export it again, or give the kernel it was written for; or apply the series by hand (git -C linux am -3 ../patches/*.patch), make the branches part/NAME, and remove linux/.git/applying"
+	rm "$LINUX_TREE/.git/applying"
+	die "linux/ is back where it was. Mend the patch on its own base and export it again, or give the kernel it was written for"
+}
+
 # Applies patches/ to base. The mark tells a later run that this one did not
 # come to its end, and what was there before.
 apply_series() { # OLD
-	local part patch old ends=
+	local part patch old start ends=
+	local -a patches
+	for patch in $(series_patches); do
+		[ -f "$TOP/patches/$patch" ] || die "series names patches/$patch, which is not there"
+	done
 	old=$(lgit rev-parse "$1")
 	echo "$old" >"$LINUX_TREE/.git/applying"
 	lgit checkout -q -f -B series base
 	for part in $PARTS; do
-		for patch in $(part_patches "$part"); do
-			[ -f "$TOP/patches/$patch" ] || die "series names patches/$patch, which is not there"
-			am "$LINUX_TREE" "$TOP/patches/$patch" >/dev/null 2>"$BUILD/am.log" || {
-				warn "patches/$patch does not apply to $(lgit log -1 --format=%s base):"
-				lgit am --abort 2>/dev/null || true
-				explain_failure "$patch" || true
-				lgit checkout -q -f -B series "$old"
-				# The base alone is nobody's work, and nothing to export.
-				[ "$old" != "$(lgit rev-parse base)" ] ||
-					die "linux/ has the base alone now. Mend the patch on its own base and export it again, or give the kernel it was written for; or apply the series by hand (git -C linux am -3 ../patches/*.patch), make the branches part/NAME, and remove linux/.git/applying"
-				rm "$LINUX_TREE/.git/applying"
-				die "linux/ is back where it was. Mend the patch on its own base and export it again, or give the kernel it was written for"
-			}
-		done
+		mapfile -t patches < <(part_patches "$part")
+		start=$(lgit rev-parse HEAD)
+		[ "${#patches[@]}" -eq 0 ] ||
+			am "$LINUX_TREE" "${patches[@]/#/$TOP/patches/}" >/dev/null 2>"$BUILD/am.log" ||
+			refused "${patches[$(lgit rev-list --count "$start..HEAD")]}" "$old"
 		[ -z "$(part_patches "$part")" ] || ends+=" part/$part=$(lgit rev-parse HEAD)"
 	done
 	for part in $ends; do
@@ -161,10 +173,7 @@ recover() {
 main() {
 	local force=
 	case ${1:-} in -h | --help) usage; return ;; --again) force=1 ;; '') ;; *) die2 "tree takes no '$1'" ;; esac
-	if [ -z "$LINUX" ] && [ -z "$(base_deb)" ]; then
-		die2 "there is no base kernel yet: run ./build.sh fetch, or give --linux DIR as before"
-	fi
-	[ -z "$LINUX" ] || "$TOP/scripts/fetch.sh"
+	"$TOP/scripts/fetch.sh"
 	if [ ! -d "$LINUX_TREE/.git" ]; then
 		make_base
 		apply_series base
