@@ -10,9 +10,10 @@ usage() {
 	cat <<EOF
 usage: ./build.sh [--arch ARCH] deps [PACKAGE...]
 
-Installs what is missing of the packages in scripts/packages, and of those that
-another ARCH needs (scripts/arch.sh), and of PACKAGE..., with apt-get, as root or through sudo. Without either, or on another system, it prints what
-to install and exits with 2.
+Installs what is missing of the packages in scripts/packages, of those that another
+ARCH needs (scripts/arch.sh), and of PACKAGE..., with apt-get, as root or through
+sudo; without either it prints what to install and exits with 2. On another system
+it uses each tool once (scripts/tools.sh), and exits with 2 if one does not answer.
 EOF
 }
 
@@ -38,12 +39,22 @@ as_root() {
 	echo sudo
 }
 
+# Packages have other names there, so what counts is what the tools do.
+other_system() {
+	arch_settings
+	"$TOP/scripts/tools.sh"
+	command -v "${CROSS}gcc" "${QEMU_SYSTEM[0]}" >/dev/null || die2 "for $ARCH there has to be ${CROSS}gcc and ${QEMU_SYSTEM[0]}"
+	[ "${#MORE[@]}" -eq 0 ] || warn "this is not Debian: it has to have the equivalents of ${MORE[*]}"
+}
+
 main() {
 	case ${1:-} in -h | --help) usage; return ;; -*) die2 "deps takes no '$1'" ;; esac
 	MORE=("$@")
 	local missing root line start=$SECONDS
-	command -v apt-get >/dev/null ||
-		die2 "this is not Debian: install the equivalents of: $(packages | tr '\n' ' ')"
+	if ! command -v apt-get >/dev/null; then
+		other_system
+		return
+	fi
 	# Jobs beside each other may all miss something.
 	mkdir -p "$TOP/build"
 	exec 7>"$TOP/build/deps.lock"
