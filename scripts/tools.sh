@@ -14,7 +14,7 @@ answers() { # NAME COMMAND
 	NUMBER=$((NUMBER + 1))
 	timeout 60 bash -euo pipefail -c "$2" >"$DIR/out" 2>&1 </dev/null && return
 	MISSING+=" $1"
-	warn "$1 does not answer: $(tail -n 1 "$DIR/out" | cut -c 1-160)"
+	warn "$1 does not answer: $({ grep -m 1 -iE 'error|unable|cannot' "$DIR/out" || tail -n 1 "$DIR/out"; } | cut -c 1-160)"
 }
 
 compiles() { # NAME HEADER LIBRARY
