@@ -15,7 +15,7 @@ DEBIAN = re.compile(rb"#\n# Debian packaging: ignore everything at the top.*", r
 
 def version(makefile):
     get = lambda name: re.search(rb"^%s *=[ \t]*(\S*)" % name, makefile, re.M)[1]
-    return b"%s.%s.%s%s" % tuple(map(get, (b"VERSION", b"PATCHLEVEL", b"SUBLEVEL", b"EXTRAVERSION")))
+    return b"%s.%s.%s%s" % tuple(map(get, (b"VERSION", b"PATCHLEVEL", b"SUBLEVEL", b"EXTRA[A-Z]*")))
 
 
 def content(tar, member):

@@ -51,7 +51,7 @@ guest() {
 }
 
 checks() {
-	answers codespell "[ -r /usr/lib/python3/dist-packages/codespell_lib/data/dictionary.txt ]; echo teh >w; { codespell w || true; } | grep the"
+	answers codespell "[ -r /usr/lib/python3/dist-packages/codespell_lib/data/dictionary.txt ]; printf 't%s\\n' eh >w; { codespell w || true; } | grep the"
 	answers shellcheck "printf '#!/bin/sh\necho \$x\n' >s.sh; { shellcheck s.sh || true; } | grep SC2086"
 	answers sparse "printf 'static int *p = 0;\n' >n.c; sparse -Wnon-pointer-null n.c 2>&1 | grep NULL"
 	answers spatch "printf '@r@\nposition p;\n@@\nf@p(...)\n@script:python@\np << r.p;\n@@\nprint(\"line\", p[0].line)\n' >c.cocci
