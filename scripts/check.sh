@@ -12,74 +12,76 @@ set -euo pipefail
 # shellcheck source=scripts/hygiene.sh
 . "$TOP/scripts/hygiene.sh"
 
-# Made by the Makefile of amdgpu.
-AMDKFD='=drivers/gpu/drm/amd/amdgpu/../amdkfd/kfd_svm.o'
-QUICK=
-SILENT=-s
-# Compile this instead of all that is touched.
-ONLY=
-FAILED=0
-PASSED=0
+# Each with what it takes, below; those behind the line not with --quick.
+CHECKS='
+series       series and patches/ name the same patches, at most 15 in a part
+export       patches/ and the files of the series are what linux/ gives
+am           git am applies each patch to the base without fuzz
+mutants      each patch of tools/testing/mutants applies to the series
+checkpatch   --strict finds nothing in the series and in patches/neighbours
+kernel-doc   -Wall has nothing to say that it does not say of the base (P)
+codespell    finds nothing in patches, scripts and documents
+shellcheck   finds nothing in our scripts and those of the series
+pyflakes     finds nothing in our Python
+neighbours   patches/neighbours/series is complete, each applies to the base alone
+includes     checkincludes and headerdep find nothing
+spdx         spdxcheck finds nothing
+references   there is no reference to a document that is not there
+maintainers  the section of MAINTAINERS is in order, and found
+judge        the judge of guests gives each recorded case its verdict
+sources      the base kernel is had from each of its sources
+numbers      each measured number that is quoted is in the results
+--
+build        each patch, and patches/neighbours, compile for x86_64 with W=1 and
+             W=2 without a warning that the base does not give; the series also
+             with sparse (P), for powerpc, with the test built in, and without a
+             function more that takes over 512 bytes of stack
+htmldocs     what the series touches is documented without a warning (P)
+coccinelle   the semantic patches of the kernel find nothing that is not in the
+             base (P)
+model        holds, and each way to break it is found
+roots        the packages of deps suffice, on a system that has nothing else
+'
+
+names() { sed -n 's/^\([a-z][^ ]*\) .*/\1/p' <<<"$CHECKS"; }
+quick_names() { CHECKS=${CHECKS%%--*} names; }
 
 usage() {
 	cat <<EOF
-usage: ./build.sh check [--quick]
+usage: ./build.sh check [--quick] [--save] [NAME...]
 
-  series       series and patches/ name the same patches, at most 15 of them
-  export       patches/ and the series' files are what linux/ gives
-  am           git am applies each patch to the base without fuzz
-  mutants      each patch of tools/testing/mutants applies to the series
-  checkpatch   --strict finds nothing (with --quick without its spelling, which
-               codespell looks at as well)
-  kernel-doc   -Wall has nothing to say that it does not say of the base, and
-               finds a mistake that is planted
-  codespell    patches, scripts and documents
-  shellcheck   our scripts and those of the series
-  neighbours   each patch of patches/neighbours applies to the base alone, and
-               checkpatch finds nothing
-  includes     checkincludes, headerdep, and spdx: spdxcheck, find nothing
-  references   no reference to a document that is not there
-  maintainers  the section of MAINTAINERS is in order, and found
-  kcsan        reports of KCSAN are told apart: ours and others
-
-and, not with --quick
-
-  build        each patch compiles its files in mm/ and lib/ with W=1 without
-               a warning that the base does not give, and finds a mistake that
-               is planted; the last one also with the test built in, and without
-               a function more that takes over 512 bytes of stack
-  w2, sparse, coccinelle
-               the last one with W=2, with sparse, with the kernel's semantic
-               patches: nothing that the base does not give, and each finds a
-               mistake that is planted
-  drivers      the drivers that the series changes, in a configuration of
-               their architecture, with W=1, W=2 and sparse
-  neighbours-build
-               what patches/neighbours changes compiles without a new warning
-  htmldocs     the documents, without a warning about what the series touches,
-               and with one about a mistake that is planted
-
-Needs linux/, and makes it when it is not there.
+Runs these checks, or those that are named; those behind the line not with --quick.
+(P): proves each time that it finds a mistake that is planted. --save puts the times
+into the results.
+$CHECKS
+The whole output of a check is in build/log/check-NAME.log. Needs linux/, and makes it
+when it is not there.
 EOF
 }
 
-check() { # NAME FUNCTION
-	local start=$SECONDS log=$BUILD/log/check-$1.log
-	guarded "$2" >"$log" 2>&1
-	if [ "$STATUS" -eq 0 ]; then
-		PASSED=$((PASSED + 1))
-		say "${GREEN}ok${OFF} check.$1 ($(elapsed "$start"))"
-	else
-		FAILED=$((FAILED + 1))
-		say "${RED}not ok${OFF} check.$1 ($(elapsed "$start"))"
-		head -n 40 "$log" | sed 's/^/  /'
-	fi
+# What it took when the results were written.
+expected() { # NAME
+	awk -v row="$1:" '/^## / { on = $2 == "check" } on && $2 == row { print $3 }' "$TOP/Documentation/series/results.md" 2>/dev/null
+}
+
+# As one job of main: descriptor 3 is for progress.
+one() { # NAME
+	local start=$SECONDS log=$BUILD/log/check-$1.log good=not\ ok colour=$RED took
+	guarded "check_${1//-/_}" 3>&1 >"$log" 2>&1
+	took=$(elapsed "$start")
+	[ "$STATUS" -ne 0 ] || good=ok colour=$GREEN
+	printf '%s %s\n' "$STATUS" "$took" >"$BUILD/check/done/$1"
+	say "$colour$good$OFF check.$1 $took$(expected "$1" | sed 's/^/, expected /')"
+	[ "$STATUS" -eq 0 ] || head -n 40 "$log" | sed 's/^/  /'
 }
 
 check_series() {
+	local part
 	diff <(series_patches | sort) <(find "$TOP/patches" -maxdepth 1 -name '*.patch' -printf '%f\n' | sort) ||
 		{ echo "series (<) and patches/ (>) name different patches"; return 1; }
-	[ "$(series_patches | wc -l)" -le 15 ] || { echo "more than 15 patches"; return 1; }
+	for part in $PARTS; do
+		[ "$(part_patches "$part" | wc -l)" -le 15 ] || { echo "more than 15 patches in $part"; return 1; }
+	done
 	[ "$(series_patches | wc -l)" -gt 0 ] || { echo "no patches"; return 1; }
 	series_patches | sort -c || { echo "the patches are not in the order of their numbers"; return 1; }
 }
@@ -103,7 +105,7 @@ check_am() {
 }
 
 check_mutants() {
-	local index=$BUILD/index.check patch status=0
+	local index=$BUILD/index.mutants patch status=0
 	GIT_INDEX_FILE=$index lgit read-tree "$(series_commit)"
 	for patch in "$TOP"/tools/testing/mutants/*.patch; do
 		GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || status=1
@@ -114,32 +116,18 @@ check_mutants() {
 	return "$status"
 }
 
-# The tree has no history, so the commits that are named cannot be looked up;
-# and nobody has signed off yet.
-check_checkpatch() { series_patches | sed "s|^|$TOP/patches/|" | checkpatch; }
-
-checkpatch() { # <PATCHES
-	local -a spelling=(--codespell --codespellfile=/usr/lib/python3/dist-packages/codespell_lib/data/dictionary.txt)
-	[ -z "$QUICK" ] || spelling=()
+# The tree has no history, so the commits that are named cannot be looked up; nobody
+# has signed off yet; and codespell has a check of its own.
+check_checkpatch() {
 	cd "$LINUX_TREE"
 	# Debian's python has the modules that the check of SPDX tags wants.
-	PATH=/usr/bin:$PATH xargs -d '\n' -n 1 -P "$JOBS" \
+	find "$TOP"/patches -name '*.patch' | sort | PATH=/usr/bin:$PATH xargs -d '\n' -n 1 -P "$JOBS" \
 		perl scripts/checkpatch.pl --strict --no-signoff --show-types --no-summary \
-		--ignore UNKNOWN_COMMIT_ID "${spelling[@]}" --quiet --terse
-}
-
-# Reports in which a symbol of ours is where it counts, and where it is too far out.
-check_kcsan() {
-	diff <(printf '%s\n' 'other data-race in lapic_cal_handler / setup_boot_APIC_clock' \
-		'ours data-race in copy_from_kernel / helper' \
-		'other data-race in osq_lock / osq_unlock') \
-		<(awk -f "$TOP/scripts/kcsan.awk" \
-			-v symbols=<(printf '%s\n' 'mmu_interval_read_begin 4' 'do_mprotect_pkey 1') \
-			"$HARNESS/expect/kcsan.console")
+		--ignore UNKNOWN_COMMIT_ID --quiet --terse
 }
 
 check_neighbours() {
-	local dir=$TOP/patches/neighbours index=$BUILD/index.check patch
+	local dir=$TOP/patches/neighbours index=$BUILD/index.neighbours patch
 	diff <(sed 's/ *#.*//; /^$/d' "$dir/series" | sort) <(find "$dir" -name '*.patch' -printf '%f\n' | sort) ||
 		{ echo "neighbours/series (<) and its folder (>) name different patches"; return 1; }
 	GIT_INDEX_FILE=$index lgit read-tree base
@@ -147,52 +135,6 @@ check_neighbours() {
 		GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || return 1
 	done
 	rm -f "$index"
-	find "$dir" -name '*.patch' | checkpatch
-}
-
-# The base with all patches of patches/neighbours, as a commit.
-neighbours() {
-	local index=$BUILD/index.check patch tree
-	GIT_INDEX_FILE=$index lgit read-tree base || return
-	for patch in "$TOP"/patches/neighbours/*.patch; do
-		GIT_INDEX_FILE=$index lgit apply --cached "$patch" || return
-	done
-	tree=$(GIT_INDEX_FILE=$index lgit write-tree) || return
-	rm -f "$index"
-	GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' \
-		lgit -c user.name=x -c user.email=x@localhost commit-tree -p base -m neighbours "$tree"
-}
-
-check_neighbours_build() {
-	local object COMPILED='' SERIES
-	SERIES=$(neighbours) || return
-	compare_objects neighbours-x86 x86_64 '' x86_64_defconfig arch/x86 drivers/hv "$AMDKFD" || return 1
-	compare_objects neighbours-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
-	for object in $(touched '*.c' | sed 's/\.c$/.o/'); do
-		grep -F "${object##*/}" <<<"$COMPILED" >/dev/null || { echo "nothing compiles $object"; return 1; }
-	done
-}
-
-kernel_doc() { # COMMIT
-	local dir file
-	dir=$(mktemp -d "$BUILD/doc.XXXXXX")
-	touched '*.c' '*.h' ':!tools' | while read -r file; do
-		lgit cat-file -e "$1:$file" 2>/dev/null || continue
-		mkdir -p "$dir/${file%/*}"
-		lgit show "$1:$file" >"$dir/$file"
-		(cd "$dir" && PYTHONDONTWRITEBYTECODE=1 python3 "$LINUX_TREE/scripts/kernel-doc" -none -Wall "$file" 2>&1) || true
-	done | sed -E 's/:[0-9]+[: ]/: /' | sort -u
-	rm -rf "$dir"
-}
-
-check_kernel_doc() {
-	local new
-	kernel_doc base >"$BUILD/log/kernel-doc.base"
-	kernel_doc HEAD >"$BUILD/log/kernel-doc.series"
-	! grep -hE "Traceback|can't open" "$BUILD"/log/kernel-doc.* || return 1
-	kernel_doc "$(planted)" | grep -F mn_planted_doc >/dev/null || { echo "a mistake that was planted was not found"; return 1; }
-	new=$(comm -13 "$BUILD/log/kernel-doc.base" "$BUILD/log/kernel-doc.series")
-	[ -z "$new" ] || { printf '%s\n' "$new"; return 1; }
 }
 
 our_scripts() { git -C "$TOP" ls-files -co --exclude-standard 'build.sh' 'scripts/*.sh' '.ci/run' 'tools/testing/selftests/mm/*mmu_notifier*.sh'; }
@@ -209,121 +151,58 @@ check_shellcheck() {
 	shellcheck -s dash tools/testing/harness/guest/init tools/testing/harness/guest/suites
 }
 
-# Object files that the series touches, where the kernel configuration has them.
-objects() { touched 'mm/*.c' 'lib/*.c' | sed 's/\.c$/.o/'; }
+check_pyflakes() { git -C "$TOP" ls-files -co --exclude-standard '*.py' | sed "s|^|$TOP/|" | xargs -d '\n' pyflakes3; }
+check_judge() { python3 "$TOP/scripts/judge.py" selftest; }
+check_sources() { "$TOP/scripts/test-fetch.sh"; }
+check_numbers() { python3 "$TOP/scripts/results.py" check; }
+check_model() { "$TOP/scripts/model.sh"; }
+check_roots() { "$TOP/scripts/fresh.sh" --tools; }
 
-kmake() { make ${SILENT:+-s} -C "$SRC" O="$OUT" ARCH="$ARCH" -j"$JOBS" "$@" 9>&-; }
-
-compile() { # COMMIT LOG MAKE_ARGUMENT...
-	local commit=$1 log=$2 object list=
-	shift 2
-	check_out_src "$(lgit rev-parse "$commit^{commit}")" || return
-	KCONFIG_ALLCONFIG=$OUT/fragments kmake allnoconfig || return
-	grep -qx CONFIG_MMU_NOTIFIER=y "$OUT/.config" ||
-		{ echo "no mmu notifiers in this configuration"; return 1; }
-	for object in ${ONLY:-$(objects)}; do
-		[ ! -e "$SRC/${object%.o}.c" ] || list+=" $object"
+save() { # TOTAL
+	local name status took
+	local -a rows=(total="$1")
+	for name in $(names); do
+		read -r status took <"$BUILD/check/done/$name"
+		rows+=("$name=$took")
 	done
-	# What an interrupted run has compiled would not warn again.
-	# shellcheck disable=SC2086 # a list of words
-	(cd "$OUT" && rm -f $list)
-	# shellcheck disable=SC2086 # a list of words
-	kmake "$@" $list >"$log" 2>&1 || { tail -n 20 "$log"; return 1; }
-}
-
-# With the test of hmm, so that mmu notifiers are there before ours is.
-check_build() {
-	local commit log=$BUILD/log/check-build
-	OUT=$BUILD/kernel/$ARCH-check
-	mkdir -p "$OUT"
-	config_options debug "$HARNESS/kconfig/hmm.config" "$HARNESS/kconfig/touched.config" >"$OUT/fragments"
-	finds mn_planted_const "$log.planted" W=1 KCFLAGS=-Wno-error || return 1
-	compile base "$log.base" W=1 || return 1
-	deep_stacks >"$log.stacks.base"
-	for commit in $(lgit rev-list --reverse base..HEAD); do
-		compile "$commit" "$log.$commit" W=1 || return 1
-		if [ -n "$(comm -13 <(warnings "$log.base") <(warnings "$log.$commit"))" ]; then
-			lgit log -1 --format='new warnings in: %s' "$commit"
-			comm -13 <(warnings "$log.base") <(warnings "$log.$commit")
-			return 1
-		fi
-	done
-	deep_stacks >"$log.stacks.series"
-	[ -z "$(comm -13 "$log.stacks.base" "$log.stacks.series")" ] ||
-		{ echo "more than 512 bytes of stack:"; comm -13 "$log.stacks.base" "$log.stacks.series"; return 1; }
-	echo CONFIG_TEST_MMU_NOTIFIER=y >>"$OUT/fragments"
-	ONLY=lib/test_mmu_notifier.o compile HEAD "$log.builtin" W=1 || return 1
-	grep -qx CONFIG_TEST_MMU_NOTIFIER=y "$OUT/.config" || { echo "the test is not built in"; return 1; }
-	[ ! -s "$log.builtin" ] || { cat "$log.builtin"; return 1; }
-}
-
-# Functions of mm/ as just compiled that take more than that, without sizes. KASAN
-# makes them larger, of the base and of the series; the test is new, and has none
-# without it.
-deep_stacks() {
-	local object
-	for object in $(objects | grep '^mm/'); do
-		[ ! -e "$OUT/$object" ] || objdump -d "$OUT/$object"
-	done | perl "$LINUX_TREE/scripts/checkstack.pl" "$ARCH" 512 | sed -n 's/^0x[0-9a-f]* \([^ ]*\) .*/\1/p' | sort -u
-}
-
-check_drivers() {
-	local object COMPILED=
-	local -a CHECKER=(W=12 KCFLAGS=-Wno-error C=1 "CF=$SPARSE")
-	compare_objects drivers-x86 x86_64 '' x86_64_defconfig arch/x86 fs kernel drivers/iommu/amd drivers/hv drivers/gpu/drm/amd/amdgpu "$AMDKFD" || return 1
-	compare_objects drivers-powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl || return 1
-	for object in $(touched '*.c' ':!mm' ':!lib' ':!tools' | sed 's/\.c$/.o/'); do
-		grep -qwF "$object" <<<"${COMPILED//amdgpu\/..\//}" || { echo "nothing compiles $object"; return 1; }
-	done
+	python3 "$TOP/scripts/results.py" put check "${rows[@]}" </dev/null
 }
 
 main() {
-	local start=$SECONDS tool
+	local start=$SECONDS tool name passed=0 failed=0 save=
+	local -a run=()
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; return ;;
-		--quick) QUICK=1 ;;
-		*) die2 "check takes no '$1'; see ./build.sh check --help" ;;
+		--one) one "$2"; return ;;
+		--quick) mapfile -t run < <(quick_names) ;;
+		--save) save=1 ;;
+		*)
+			names | grep -xF -e "$1" >/dev/null || die2 "there is no check '$1', only: $(names | xargs)"
+			run+=("$1")
+			;;
 		esac
 		shift
 	done
-	local -a tools=(codespell shellcheck perl python3)
-	[ -n "$QUICK" ] || tools+=(sparse spatch sphinx-build)
-	for tool in "${tools[@]}"; do
+	# The longest begins first.
+	[ "${#run[@]}" -gt 0 ] || mapfile -t run < <(echo build; names | grep -vx build)
+	for tool in codespell parallel perl pyflakes3 python3 shellcheck sparse spatch sphinx-build spin; do
 		command -v "$tool" >/dev/null || die2 "there is no $tool: run ./build.sh deps"
 	done
-	if [ ! -d "$LINUX_TREE/.git" ]; then
-		"$TOP/scripts/fetch.sh"
-		"$TOP/scripts/tree.sh"
-	fi
-	mkdir -p "$BUILD/log"
+	[ -d "$LINUX_TREE/.git" ] || "$TOP/scripts/tree.sh"
 	! is_dirty || warn "what is not committed in linux/ is not looked at"
-	check series check_series
-	check export check_export
-	check am check_am
-	check mutants check_mutants
-	check checkpatch check_checkpatch
-	check kernel-doc check_kernel_doc
-	check codespell check_codespell
-	check shellcheck check_shellcheck
-	check neighbours check_neighbours
-	check includes check_includes
-	check spdx check_spdx
-	check references check_references
-	check maintainers check_maintainers
-	check kcsan check_kcsan
-	if [ -z "$QUICK" ]; then
-		check build check_build
-		check w2 check_w2
-		check sparse check_sparse
-		check coccinelle check_coccinelle
-		check drivers check_drivers
-		check neighbours-build check_neighbours_build
-		check htmldocs check_htmldocs
-	fi
-	printf '%s %s 0\n' "$PASSED" "$FAILED" >"$BUILD/check.totals"
-	say "check: $PASSED passed, $FAILED failed, in $(elapsed "$start")"
-	[ "$FAILED" -eq 0 ]
+	rm -rf "$BUILD/check/done"
+	mkdir -p "$BUILD/log" "$BUILD/check/done"
+	step "check: ${#run[@]} checks$([ "${#run[@]}" -lt "$(names | wc -l)" ] || expected total | sed 's/^/, expected /')"
+	plant || die "the mistakes for the checkers could not be planted in $DOCS"
+	printf '%s\n' "${run[@]}" | parallel --will-cite -j "$((JOBS > 1 ? JOBS : 2))" "$TOP/scripts/check.sh" --one 9>&- || true
+	for name in "${run[@]}"; do
+		if grep -q '^0 ' "$BUILD/check/done/$name" 2>/dev/null; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+	done
+	[ -z "$save" ] || [ "$failed" -gt 0 ] || save "$(elapsed "$start")"
+	printf '%s %s 0\n' "$passed" "$failed" >"$BUILD/check.totals"
+	say "check: $passed passed, $failed failed, in $(elapsed "$start")"
+	[ "$failed" -eq 0 ]
 }
 
 main "$@"
