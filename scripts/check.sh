@@ -64,15 +64,19 @@ expected() { # NAME
 	awk -v row="$1:" '/^## / { on = $2 == "check" } on && $2 == row { print $3 }' "$TOP/Documentation/series/results.md" 2>/dev/null
 }
 
-# As one job of main: descriptor 3 is for progress.
+# One of the jobs of main.
 one() { # NAME
-	local start=$SECONDS log=$BUILD/log/check-$1.log good=not\ ok colour=$RED took
-	guarded "check_${1//-/_}" 3>&1 >"$log" 2>&1
+	local start=$SECONDS log=$BUILD/log/check-$1.log took
+	guarded "check_${1//-/_}" >"$log" 2>&1
 	took=$(elapsed "$start")
-	[ "$STATUS" -ne 0 ] || good=ok colour=$GREEN
 	printf '%s %s\n' "$STATUS" "$took" >"$BUILD/check/done/$1"
-	say "$colour$good$OFF check.$1 $took$(expected "$1" | sed 's/^/, expected /')"
+	say "$([ "$STATUS" -eq 0 ] || echo 'not ')ok check.$1 $took$(expected "$1" | sed 's/^/, expected /')"
 	[ "$STATUS" -eq 0 ] || head -n 40 "$log" | sed 's/^/  /'
+}
+
+# Whatever takes long says how far it is, past the log, to the terminal.
+progress() { # TEXT
+	say "check: $1, $(elapsed 0)" >&3
 }
 
 check_series() {
@@ -174,7 +178,11 @@ main() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help) usage; return ;;
-		--one) one "$2"; return ;;
+		--one)
+			{ : >&3; } 2>/dev/null || exec 3>&1
+			one "$2"
+			return
+			;;
 		--quick) mapfile -t run < <(quick_names) ;;
 		--save) save=1 ;;
 		*)
@@ -195,7 +203,8 @@ main() {
 	mkdir -p "$BUILD/log" "$BUILD/check/done"
 	step "check: ${#run[@]} checks$([ "${#run[@]}" -lt "$(names | wc -l)" ] || expected total | sed 's/^/, expected /')"
 	plant || die "the mistakes for the checkers could not be planted in $DOCS"
-	printf '%s\n' "${run[@]}" | parallel --will-cite -j "$((JOBS > 1 ? JOBS : 2))" "$TOP/scripts/check.sh" --one 9>&- || true
+	printf '%s\n' "${run[@]}" | parallel --will-cite -j "$((JOBS > 1 ? JOBS : 2))" "$TOP/scripts/check.sh" --one 3>&1 9>&- |
+		sed -u "s/^ok /${GREEN}ok$OFF /; s/^not ok /${RED}not ok$OFF /" || true
 	for name in "${run[@]}"; do
 		if grep -q '^0 ' "$BUILD/check/done/$name" 2>/dev/null; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
 	done

@@ -242,14 +242,15 @@ neighbours() {
 	commit_tree base "$tree"
 }
 
+as_objects() { sed -n 's|/amd/amdkfd/|/amd/amdgpu/../amdkfd/|; s/\.c$/.o/p'; } # <FILES
+
 # What is compiled next, for an architecture: the objects of what the series and
 # patches/neighbours change, as make names them.
 target() { # NAME KARCH COMPILER DEFCONFIG PATHSPEC...
 	OUT=$BUILD/check/$1 DEFCONFIG=$4 AT=
 	KMAKE=(make -s -C "$OBJECTS" O="$OUT" ARCH="$2" CROSS_COMPILE="$3" -j"$JOBS")
 	shift 4
-	LIST=$({ touched "$@"; lgit diff --name-only base "$NEIGHBOURS" -- "$@"; } |
-		sed -n 's|/amd/amdkfd/|/amd/amdgpu/../amdkfd/|; s/\.c$/.o/p' | sort -u)
+	LIST=$({ touched "$@"; lgit diff --name-only base "$NEIGHBOURS" -- "$@"; } | as_objects | sort -u)
 	mkdir -p "$OUT"
 	# What an interrupted run has compiled would not warn again.
 	(cd "$OUT" && xargs rm -f <<<"$LIST")
@@ -318,7 +319,7 @@ deep_stacks() {
 SPARSE="-D__typeof_unqual__=__typeof__ '-D__builtin_strlen(x)=(sizeof(x)-1)'"
 
 check_build() {
-	local commit log=$BUILD/log/check-build test=lib/test_mmu_notifier.o
+	local all commit n=0 log=$BUILD/log/check-build test=lib/test_mmu_notifier.o
 	PLANTED=$(planted) || return
 	NEIGHBOURS=$(neighbours) || return
 	printf '%s\n' '*Kconfig*' 'Makefile*' 'Kbuild*' /arch/x86/ /arch/powerpc/ /fs/ /include/ /init/ /kernel/ /lib/ /mm/ /scripts/ \
@@ -328,9 +329,15 @@ check_build() {
 	compile base C=2 "CF=$SPARSE" || return 1
 	deep_stacks >"$log.stacks.base"
 	patch_step "$NEIGHBOURS" C=1 "CF=$SPARSE" || return 1
+	# At each patch what is in mm/ and lib/, and what it changes elsewhere.
+	all=$LIST
 	for commit in $(lgit rev-list --reverse base..HEAD^); do
+		n=$((n + 1))
+		progress "build: patch $n of $(lgit rev-list --count base..HEAD)"
+		LIST=$(grep -xE -e '(mm|lib)/.*' -f <(lgit diff --name-only "$commit^" "$commit" | as_objects) <<<"$all")
 		patch_step "$commit" || return 1
 	done
+	LIST=$all
 	last_step 'mn_planted_const' 'shadows a parameter' 'dereference of noderef' || return 1
 	deep_stacks >"$log.stacks.series"
 	! comm -13 "$log.stacks.base" "$log.stacks.series" | grep . ||
