@@ -24,7 +24,7 @@ usage() {
 	cat <<EOT
 usage: ./build.sh [OPTION...] [COMMAND [ARGUMENT...]]
 
-With no command: from nothing to the kselftests of the patched kernel.
+With no command, or "all": from nothing to the kselftests of the patched kernel.
 
 commands
   deps     install the Debian packages that the rest needs
@@ -81,7 +81,7 @@ main() {
 	command=${1:-all}
 	[ $# -eq 0 ] || shift
 	case $command in
-	all) [ $# -eq 0 ] || { usage; return; } ;;
+	all) case ${1:-} in '' | --save) ;; *) usage; return ;; esac ;;
 	deps | tree | export | check | run | test | mutants | matrix | bench | send | fresh | clean) ;;
 	*) die2 "unknown command '$command'; see ./build.sh --help" ;;
 	esac

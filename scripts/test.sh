@@ -22,9 +22,10 @@ declare -A RUNNERS=(
 
 usage() {
 	cat <<EOT
-usage: ./build.sh test [check] [matrix] [guests]
+usage: ./build.sh test [--save] [check] [matrix] [guests]
 
-Everything that CI runs, or these parts of it:
+Everything that CI runs, or these parts of it (--save puts the totals and the time of
+all of it into the results):
 
   check        ./build.sh check
   matrix       ./build.sh matrix of the cheapest cells: ${CELLS[*]};
@@ -138,7 +139,7 @@ part_guests() {
 }
 
 main() {
-	local start=$SECONDS part
+	local start=$SECONDS part save=
 	case ${1:-} in
 	-h | --help) usage; return ;;
 	--one)
@@ -147,6 +148,11 @@ main() {
 		return
 		;;
 	esac
+	if [ "${1:-}" = --save ]; then
+		save=1
+		shift
+		[ $# -eq 0 ] || die2 "--save is for all of it"
+	fi
 	for part in "$@"; do
 		case $part in check | matrix | guests) ;; *) die2 "test takes no '$part'; see ./build.sh test --help" ;; esac
 	done
@@ -161,6 +167,7 @@ main() {
 		esac
 	done
 	say "test: $(elapsed "$start")"
+	[ -z "$save" ] || "$TOP/scripts/results.py" put test "passed=$PASSED" "failed=$FAILED" "skipped=$SKIPPED" "elapsed=$(elapsed "$start")" </dev/null
 	say "$PASSED passed, $FAILED failed, $SKIPPED skipped"
 	[ "$FAILED" -eq 0 ] && [ "$SKIPPED" -eq 0 ] && [ "$PASSED" -gt 0 ]
 }
