@@ -494,7 +494,7 @@ def severe_rule(run):
     elsewhere = {i for _, _, at in run.races for i in at}
     lines, report = [], False
     for i, record in enumerate(run.log[span[0]:span[1]], span[0]):
-        expected = matches("console-ok", record.text)
+        expected = matches("console-ok", record.text) or any(m.search(record.text) for m in run.golden.messages)
         report = expected or report and bool(REPORT.fullmatch(record.text))
         if record.facility == KERNEL and record.level <= WARNING and not report and i not in elsewhere:
             lines.append(record.text)
@@ -506,10 +506,11 @@ def severe_rule(run):
 # --- the list of what has to come ----------------------------------------------
 
 class Golden:
-    """expect/NAME.tests: lines "pass|fail|skip NAME", "include OTHER", "taint BIT"."""
+    """expect/NAME.tests: lines "pass|fail|skip NAME", "include OTHER", "taint BIT",
+    "message EXPRESSION": what the kernel says when those fail that have to."""
 
     def __init__(self, path=None):
-        self.path, self.want, self.taints = path, {}, set()
+        self.path, self.want, self.taints, self.messages = path, {}, set(), []
         if path:
             self.read(path, ())
 
@@ -524,8 +525,10 @@ class Golden:
                 self.read(path.with_name(rest), (*above, path))
             elif word == "taint" and rest.isdigit():
                 self.taints.add(int(rest))
+            elif word == "message" and rest:
+                self.messages.append(re.compile(rest))
             elif line and word != "#":
-                raise Problem(f"{path}:{number}: none of pass, fail, skip, include, taint, #: {line}")
+                raise Problem(f"{path}:{number}: none of pass, fail, skip, include, taint, message, #: {line}")
 
     def script(self):
         """Without what run_kselftest.sh and run_vmtests.sh add: no test has a blank."""
