@@ -248,11 +248,9 @@ class Guest:
         return "saved" if self.saved else f"exit not saved: {self.error}"
 
     def where(self):
-        after = [f" in {self.test}"] if self.test else []
-        for name in ("results", "console"):
-            if self.files[name].lines:
-                after.append(f" | {name}: " + " / ".join(self.files[name].lines[-5:]))
-        return ";".join(after)
+        """The test, and the lines since: the results end with what it said."""
+        test = f" in {self.test}" if self.test else ""
+        return test + "; the results end with: " + " / ".join(self.files["results"].lines[-5:])
 
     def last_words(self):
         with open(os.path.join(self.args.dir, "qemu.log"), errors="replace") as log:

@@ -15,8 +15,8 @@ CELLS=(allnoconfig no-notifier)
 declare -A RUNNERS=(
 	[warn]='WARNING: '
 	[oops]='guest-reset|BUG: '
-	[sleeps]='hung no result, and the tests used no CPU .*lost.wake_up'
-	[interrupts]='hung no result.*interrupts.off|guest-reset'
+	[sleeps]='hung: no result, and the tests used no CPU .*lost.wake_up'
+	[interrupts]='hung: no result.*interrupts.off|guest-reset'
 	[init]='guest-reset|Attempted to kill init'
 )
 
