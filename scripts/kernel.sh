@@ -19,10 +19,10 @@ BENCH=$TOP/tools/testing/bench
 # gcc 8 and later build v7.3; an older one fails late and obscurely.
 check_compiler() {
 	local have want
-	have=$("${CROSS}gcc" -dumpfullversion)
-	want=$("$SRC/scripts/min-tool-version.sh" gcc)
+	have=$("${COMPILER[0]}" -dumpversion)
+	want=$("$SRC/scripts/min-tool-version.sh" "${COMPILER[1]}")
 	[ "$(printf '%s\n%s\n' "$want" "$have" | sort -V | head -n 1)" = "$want" ] ||
-		die2 "gcc $have is too old for this kernel, it needs $want: install a newer gcc"
+		die2 "${COMPILER[0]} $have is too old for this kernel, it needs $want: install a newer one"
 }
 
 # Before the series has its module something else has to want mmu notifiers.
@@ -212,9 +212,11 @@ main() {
 		;;
 	*) die2 "--variant $VARIANT: there is only: series base" ;;
 	esac
-	command -v "${CROSS}gcc" >/dev/null ||
-		die2 "there is no ${CROSS}gcc: run ./build.sh${CROSS:+ --arch $ARCH} deps"
-	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ "${CROSS}gcc" --version; "${CROSS}ld" --version; config_options "$CONFIG"; config_make "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
+	COMPILER=("${CROSS}gcc" gcc "${CROSS}ld")
+	[[ " ${MAKE[*]} " != *" LLVM=1 "* ]] || COMPILER=(clang llvm ld.lld)
+	command -v "${COMPILER[0]}" >/dev/null ||
+		die2 "there is no ${COMPILER[0]}: run ./build.sh${CROSS:+ --arch $ARCH} deps, or for clang: ./build.sh deps clang lld llvm"
+	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ "${COMPILER[0]}" --version; "${COMPILER[2]}" --version; config_options "$CONFIG"; config_make "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
 	if [ "$(cat "$(image_dir "$VARIANT")/built" 2>/dev/null)" = "$BUILT" ]; then
 		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
 		return
