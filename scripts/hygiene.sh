@@ -126,10 +126,16 @@ found() { # LOG TEXT...
 	done
 }
 
-# The warnings of a log, without the numbers of lines.
+# The warnings of a log, without the numbers of lines. What only W=2 asks for is said
+# of many a header, so it counts in files that the series touches. Of what shadows
+# another, sparse says the same as gcc, and not where.
 warnings_of() { # <LOG
-	sed -E "s#($OBJECTS|$DOCS)/##g" | grep -E '(^|: )([Ww]arning|WARNING|(fatal )?error): ' |
-		sed -E 's/:[0-9]+(:[0-9]+)?(-[0-9]+)?:? /: /' | sort -u
+	sed -E "s#($OBJECTS|$DOCS|$BASE)/##g" | grep -E '(^|: )([Ww]arning|(fatal )?error): ' |
+		sed -E 's/:[0-9]+(:[0-9]+)?:? /: /' |
+		awk 'NR == FNR { touched[$0 ":"]; next }
+			/ shadows an earlier one$/ { next }
+			$1 in touched || !/shadows|\[-W(disabled-optimization|logical-op|maybe-uninitialized|missing-field-initializers|shift-negative-value|sign-compare|type-limits|unused-macros)\]/' \
+			<(touched_now '*.c' '*.h') - | sort -u
 }
 
 # Documents that the series touches, and those that show the kernel-doc of what it
