@@ -58,6 +58,7 @@ checks() {
 		printf 'void g(void) { f(1); }\n' >c.c; spatch --sp-file c.cocci c.c | grep 'line 1'"
 	answers spatch-ocaml "printf '@r@\nposition p;\n@@\nf@p(...)\n@script:ocaml@\np << r.p;\n@@\nprint_endline \"seen\"\n' >d.cocci
 		printf 'void g(void) { f(1); }\n' >c.c; spatch --sp-file d.cocci c.c | grep seen"
+	answers pyflakes3 "echo x >f.py; { pyflakes3 f.py || true; } | grep undefined"
 	answers powerpc64le-linux-gnu-gcc "printf 'int f(void) { return 0; }\n' | powerpc64le-linux-gnu-gcc -c -x c - -o q.o"
 	answers python3-git "python3 -c 'import git, ply.lex'"
 	answers python3-yaml "python3 -c 'import yaml'"
