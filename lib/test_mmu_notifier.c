@@ -38,6 +38,8 @@
 
 /* More ranges than this in flight on one notifier are not expected. */
 #define TMN_MAX_OPEN	64
+/* How long TMN_F_SLOW_FREE waits for a kernel that waits for it. */
+#define TMN_FREE_LIMIT	(2 * HZ)
 /* Nothing waits longer, before anything calls the task hung. */
 #define TMN_LIMIT	(120 * HZ)
 /* Nor spins longer, before anything calls the CPU stuck. */
@@ -191,6 +193,8 @@ static atomic64_t tmn_clock;
 static atomic64_t tmn_late;
 /* free_notifier() calls that are still to come */
 static atomic_t tmn_pending = ATOMIC_INIT(0);
+/* TMN_SYNCHRONIZE has returned since a notifier with TMN_F_SLOW_FREE was made */
+static bool tmn_synchronized;
 /* files with notifiers that the module's exit takes off */
 static LIST_HEAD(tmn_leftovers);
 static DEFINE_MUTEX(tmn_leftovers_lock);
@@ -547,6 +551,19 @@ static struct mmu_notifier *tmn_alloc_notifier(struct mm_struct *mm)
 	return &tmn_get_slot->list->mn;
 }
 
+/*
+ * However late TMN_SYNCHRONIZE is called, it returns before this where it does not
+ * wait for it. Where it does, the limit is up, once.
+ */
+static void tmn_await_synchronize(void)
+{
+	unsigned long limit = jiffies + TMN_FREE_LIMIT;
+
+	while (!READ_ONCE(tmn_synchronized) && time_before(jiffies, limit))
+		mdelay(1);
+	WRITE_ONCE(tmn_synchronized, true);
+}
+
 static void tmn_list_free(struct tmn_list *list)
 {
 	struct tmn_slot *slot = list->slot;
@@ -556,7 +573,7 @@ static void tmn_list_free(struct tmn_list *list)
 	if (READ_ONCE(tmn_get_slot) == slot)
 		return;
 	if (slot->cfg.flags & TMN_F_SLOW_FREE)
-		mdelay(1);
+		tmn_await_synchronize();
 	tmn_callback(slot, TMN_IN_FREE);
 	raw_spin_lock(&slot->lock);
 	slot->stats.frees++;
@@ -905,6 +922,8 @@ static int tmn_register(struct tmn_file *file, void *arg)
 	mine = tmn_slot_alloc(file, cfg);
 	if (!mine)
 		return -ENOMEM;
+	if (cfg->flags & TMN_F_SLOW_FREE)
+		WRITE_ONCE(tmn_synchronized, false);
 	mine->mm = tmn_mm_of(cfg->pid);
 	if (!mine->mm) {
 		tmn_slot_free(mine);
@@ -1767,6 +1786,7 @@ static int tmn_command(struct tmn_file *file, unsigned int cmd, void *arg)
 	case TMN_SYNCHRONIZE:
 		mmu_notifier_synchronize();
 		sync->pending = atomic_read(&tmn_pending);
+		WRITE_ONCE(tmn_synchronized, true);
 		return 0;
 	case TMN_HOLD:
 		return tmn_hold(file, arg);
