@@ -38,8 +38,8 @@
 
 /* More ranges than this in flight on one notifier are not expected. */
 #define TMN_MAX_OPEN	64
-/* How long TMN_F_SLOW_FREE waits for a kernel that waits for it. */
-#define TMN_FREE_LIMIT	(2 * HZ)
+/* How long each TMN_F_SLOW_FREE spins; a grace period may need its CPU. */
+#define TMN_FREE_LIMIT	(HZ / 100)
 /* Nothing waits longer, before anything calls the task hung. */
 #define TMN_LIMIT	(120 * HZ)
 /* Nor spins longer, before anything calls the CPU stuck. */
@@ -551,17 +551,13 @@ static struct mmu_notifier *tmn_alloc_notifier(struct mm_struct *mm)
 	return &tmn_get_slot->list->mn;
 }
 
-/*
- * However late TMN_SYNCHRONIZE is called, it returns before this where it does not
- * wait for it. Where it does, the limit is up, once.
- */
+/* Many of these take longer than a TMN_SYNCHRONIZE that does not wait for them. */
 static void tmn_await_synchronize(void)
 {
 	unsigned long limit = jiffies + TMN_FREE_LIMIT;
 
 	while (!READ_ONCE(tmn_synchronized) && time_before(jiffies, limit))
 		mdelay(1);
-	WRITE_ONCE(tmn_synchronized, true);
 }
 
 static void tmn_list_free(struct tmn_list *list)

@@ -3192,7 +3192,8 @@ TEST_F(oom, kill)
 
 /*
  * Put on one CPU, synchronize on another. Callbacks are queued on each CPU only
- * with the large SRCU: boot with srcutree.convert_to_big=1.
+ * with the large SRCU: boot with srcutree.convert_to_big=1. It becomes large with
+ * grace periods, so there are some first.
  */
 TEST(synchronize)
 {
@@ -3202,6 +3203,11 @@ TEST(synchronize)
 	ASSERT_GE(fd, 0);
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		SKIP(return, "one CPU");
+	for (i = 0; i < 16; i++) {
+		id[0] = tmn_register(fd, TMN_LIST, TMN_OP_PAIR, 0, NULL, 0);
+		ASSERT_GT(id[0], 0);
+		ASSERT_EQ(0, tmn_unregister(fd, id[0]));
+	}
 	for (i = 0; i < 64; i++) {
 		id[i] = tmn_register(fd, TMN_LIST_PUT, TMN_OP_PAIR, TMN_F_SLOW_FREE,
 				     NULL, 0);
