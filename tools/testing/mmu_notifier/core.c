@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The core, unmodified, and what only this file can look at. */
+#include "device.h"
+#include <core/mmu_notifier.c>
+
+static void check_memory(const void *p, size_t size, const char *what)
+{
+	const char *error = memory_error(p, size);
+
+	if (error)
+		fail("%s has a pointer to memory %s", what, error);
+}
+
+static void check_list(struct mmu_notifier_subscriptions *subscriptions)
+{
+	struct hlist_node **pprev = &subscriptions->list.first;
+	unsigned int n = 0, loop = 0;
+	struct mmu_notifier *subscription;
+	struct hlist_node *node;
+
+	for (node = *pprev; node; pprev = &node->next, node = node->next) {
+		subscription = container_of(node, struct mmu_notifier, hlist);
+		check_memory(subscription, sizeof(*subscription), "the list");
+		if (node->pprev != pprev || ++loop > 16)
+			fail("the list is corrupted");
+		if (!ledger_allows(subscription))
+			fail("a notifier is on the list that is not registered");
+		n += ledger_demands(subscription);
+	}
+	if (n < ledger_demanded(false))
+		fail("a notifier is registered, and not on the list");
+}
+
+static unsigned int check_tree(struct rb_node *rb, struct rb_node *parent,
+			       unsigned long *max)
+{
+	struct interval_tree_node *node;
+	unsigned long left = 0, right = 0;
+	struct mmu_interval_notifier *sub;
+	unsigned int n;
+
+	*max = 0;
+	if (!rb)
+		return 0;
+	node = container_of(rb, struct interval_tree_node, rb);
+	sub = container_of(node, struct mmu_interval_notifier, interval_tree);
+	check_memory(sub, sizeof(*sub), "the tree");
+	if (rb_parent(rb) != parent)
+		fail("the tree is corrupted");
+	if (!ledger_allows(sub))
+		fail("a notifier is in the tree that is not inserted");
+	n = check_tree(rb->rb_left, rb, &left) + check_tree(rb->rb_right, rb, &right);
+	*max = max(node->last, max(left, right));
+	if (node->__subtree_last != *max)
+		fail("the tree is corrupted: what it says about its ends");
+	return n + ledger_demands(sub);
+}
+
+void validate(void)
+{
+	struct mmu_notifier_subscriptions *subscriptions;
+	unsigned long max;
+
+	if (!mm || memory_error(mm, sizeof(*mm)))
+		return;
+	subscriptions = mm->notifier_subscriptions;
+	if (!subscriptions)
+		return;
+	check_memory(subscriptions, sizeof(*subscriptions), "the mm");
+	/* In a critical section they may be half changed. */
+	if (subscriptions->lock.writer)
+		return;
+	check_list(subscriptions);
+	if (check_tree(subscriptions->itree.rb_root.rb_node, NULL, &max) <
+	    ledger_demanded(true))
+		fail("a notifier is inserted, and not in the tree");
+}

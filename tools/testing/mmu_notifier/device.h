@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What stands around the core: the mm, drivers that use notifiers as they should,
+ * and a ledger that knows what must and what must not happen.
+ */
+#ifndef _MMU_NOTIFIER_DEVICE_H
+#define _MMU_NOTIFIER_DEVICE_H
+
+#include "kernel.h"
+#include <linux/mmu_notifier.h>
+
+#define NEW(type) ((type *)arena_alloc(sizeof(type), #type))
+
+#define PAGES 4
+#define PAGE 4096UL
+#define ADDRESS(page) (0x10000UL + (page) * PAGE)
+#define MAX_DEVICES 6
+
+/* mm.c */
+enum { NONBLOCK = 1, KEEP = 2 };
+extern struct mm_struct *mm;
+void mm_create(void);
+bool invalidate(unsigned int first, unsigned int last, unsigned int flags);
+void fault_in(unsigned int page);
+
+/*
+ * ledger.c. A device is known by its number there: its memory may be gone.
+ */
+unsigned int ledger_device(const void *notifier, bool interval,
+			   unsigned int first, unsigned int last);
+void ledger_unpaired(unsigned int id);
+void ledger_comes(unsigned int id);
+void ledger_is_in(unsigned int id);
+void ledger_goes(unsigned int id);
+void ledger_is_out(unsigned int id);
+bool ledger_is_going(unsigned int id);
+
+void ledger_range_begins(const struct mmu_notifier_range *range, bool nonblock);
+void ledger_range_started(const struct mmu_notifier_range *range, int ret);
+void ledger_range_ended(const struct mmu_notifier_range *range);
+void ledger_invalidate(unsigned int id, const struct mmu_notifier_range *range);
+void ledger_start(unsigned int id, const struct mmu_notifier_range *range, int ret);
+void ledger_end(unsigned int id, const struct mmu_notifier_range *range);
+void ledger_release(unsigned int id);
+void ledger_release_done(unsigned int id);
+void ledger_exit(void);
+void ledger_released(void);
+void ledger_mm_gone(void);
+void ledger_read_begins(unsigned int id);
+void ledger_read_begun(unsigned int id, const unsigned long *now, unsigned long seq);
+void ledger_call(unsigned int id, const char *what);
+void ledger_finish(void);
+bool ledger_allows(const void *notifier);
+bool ledger_demands(const void *notifier);
+unsigned int ledger_demanded(bool interval);
+
+unsigned long page_alloc(void);
+void page_free(unsigned long *pte);
+void device_map(unsigned int id, unsigned int page, unsigned long pte);
+void device_unmap(unsigned int id, unsigned long start, unsigned long end);
+
+/* interval.c: a driver with an interval notifier */
+enum {
+	TWO_PASS = 1, MAY_FAIL = 2, NO_ALLOC = 4,
+	/* fails where it must not */
+	ERRORS = 128,
+	/* is inserted with mmap_lock held */
+	LOCKED = 256,
+};
+struct interval {
+	struct mmu_interval_notifier notifier;
+	struct mutex lock;
+	unsigned int id;
+	unsigned int flags;
+};
+extern struct interval *intervals[MAX_DEVICES];
+struct interval *interval_create(unsigned int n, unsigned int first,
+				 unsigned int last, unsigned int flags);
+int interval_insert(struct interval *dev);
+bool interval_fault(struct interval *dev, unsigned int page);
+void interval_drop(struct interval *dev);
+void interval_remove(struct interval *dev);
+void interval_destroy(struct interval *dev);
+
+/* list.c: a driver with a notifier of the list, after KVM's */
+enum { NO_END = 8, TRACKS = 16, TLB = 32 };
+struct list_device {
+	struct mmu_notifier notifier;
+	struct mutex lock;
+	unsigned int id;
+	unsigned int flags;
+	unsigned int active;
+	unsigned long seq;
+	/* what it must not do */
+	void (*in_callback)(void);
+	struct rcu_head rcu;
+	struct mmu_notifier_ops ops;
+};
+extern struct list_device *lists[MAX_DEVICES];
+struct list_device *list_create(unsigned int n, unsigned int flags);
+int list_register(struct list_device *dev);
+bool list_fault(struct list_device *dev, unsigned int page);
+void list_drop(struct list_device *dev);
+void list_unregister(struct list_device *dev);
+void list_no_release(struct list_device *dev);
+void list_put(struct list_device *dev);
+struct list_device *list_get(void);
+
+/* Not in each core */
+void mmu_notifier_unregister_no_release(struct mmu_notifier *subscription,
+					struct mm_struct *mm) __weak;
+void mmu_notifier_call_srcu(struct rcu_head *rcu, rcu_callback_t func) __weak;
+bool mmu_notifier_range_is_valid(struct mm_struct *mm, unsigned long start,
+				 unsigned long end) __weak;
+void mmu_notifier_range_wait_valid(struct mm_struct *mm, unsigned long start,
+				   unsigned long end) __weak;
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A driver with an interval notifier, by the collision-retry protocol. */
+#include "device.h"
+
+struct interval *intervals[MAX_DEVICES] STATE;
+
+struct finish {
+	struct mmu_interval_notifier_finish finish;
+	unsigned long start, end;
+};
+
+static struct interval *to_device(struct mmu_interval_notifier *notifier)
+{
+	return container_of(notifier, struct interval, notifier);
+}
+
+static bool lock(struct interval *dev, const struct mmu_notifier_range *range)
+{
+	if (mmu_notifier_range_blockable(range)) {
+		mutex_lock(&dev->lock);
+		return true;
+	}
+	if ((dev->flags & MAY_FAIL) && choose(2, "invalidate fails?"))
+		return false;
+	return mutex_trylock(&dev->lock);
+}
+
+static bool invalidate_start(struct mmu_interval_notifier *notifier,
+			     const struct mmu_notifier_range *range,
+			     unsigned long seq,
+			     struct mmu_interval_notifier_finish **finish)
+{
+	struct interval *dev = to_device(notifier);
+	struct finish *f;
+
+	ledger_invalidate(dev->id, range);
+	point("callback", dev, __builtin_return_address(0));
+	if (!lock(dev, range))
+		return false;
+	mmu_interval_set_seq(notifier, seq);
+	if (finish && !((dev->flags & NO_ALLOC) && choose(2, "out of memory?"))) {
+		f = NEW(struct finish);
+		f->start = range->start;
+		f->end = range->end;
+		*finish = &f->finish;
+	} else {
+		device_unmap(dev->id, range->start, range->end);
+	}
+	mutex_unlock(&dev->lock);
+	return !(dev->flags & ERRORS);
+}
+
+static bool invalidate_one(struct mmu_interval_notifier *notifier,
+			   const struct mmu_notifier_range *range, unsigned long seq)
+{
+	return invalidate_start(notifier, range, seq, NULL);
+}
+
+static void invalidate_finish(struct mmu_interval_notifier_finish *finish)
+{
+	struct finish *f = container_of(finish, struct finish, finish);
+	struct interval *dev = to_device(finish->notifier);
+
+	ledger_call(dev->id, "finish");
+	point("callback", dev, __builtin_return_address(0));
+	device_unmap(dev->id, f->start, f->end);
+	kfree(f);
+}
+
+static const struct mmu_interval_notifier_ops one_pass = {
+	.invalidate = invalidate_one,
+};
+
+static const struct mmu_interval_notifier_ops two_pass = {
+	.invalidate_start = invalidate_start,
+	.invalidate_finish = invalidate_finish,
+};
+
+struct interval *interval_create(unsigned int n, unsigned int first,
+				 unsigned int last, unsigned int flags)
+{
+	struct interval *dev = NEW(struct interval);
+
+	mutex_init(&dev->lock);
+	dev->flags = flags;
+	/* The core initialises it all. */
+	memset(&dev->notifier, 0x5a, sizeof(dev->notifier));
+	dev->notifier.mm = NULL;
+	dev->id = ledger_device(&dev->notifier, true, first, last);
+	dev->notifier.interval_tree.start = ADDRESS(first);
+	dev->notifier.interval_tree.last = ADDRESS(last + 1) - 1;
+	intervals[n] = dev;
+	return dev;
+}
+
+static int insert(struct interval *dev)
+{
+	unsigned long start = dev->notifier.interval_tree.start;
+	unsigned long size = dev->notifier.interval_tree.last + 1 - start;
+	const struct mmu_interval_notifier_ops *ops =
+		dev->flags & TWO_PASS ? &two_pass : &one_pass;
+	int ret;
+
+	if (!(dev->flags & LOCKED))
+		return mmu_interval_notifier_insert(&dev->notifier, mm, start, size, ops);
+	mmap_write_lock(mm);
+	ret = mmu_interval_notifier_insert_locked(&dev->notifier, mm, start, size, ops);
+	mmap_write_unlock(mm);
+	return ret;
+}
+
+int interval_insert(struct interval *dev)
+{
+	int ret;
+
+	ledger_comes(dev->id);
+	ret = insert(dev);
+	if (ret)
+		ledger_is_out(dev->id);
+	else
+		ledger_is_in(dev->id);
+	return ret;
+}
+
+/* Maps a page, as the CPU has it. False if it was invalidated meanwhile. */
+bool interval_fault(struct interval *dev, unsigned int page)
+{
+	unsigned long seq, pte;
+	bool done = false;
+
+	ledger_read_begins(dev->id);
+	seq = mmu_interval_read_begin(&dev->notifier);
+	ledger_read_begun(dev->id, &dev->notifier.invalidate_seq, seq);
+	pte = READ_ONCE(mm->pte[page]);
+	mutex_lock(&dev->lock);
+	if (!mmu_interval_read_retry(&dev->notifier, seq)) {
+		if (pte)
+			device_map(dev->id, page, pte);
+		done = true;
+	}
+	mutex_unlock(&dev->lock);
+	return done;
+}
+
+void interval_drop(struct interval *dev)
+{
+	mutex_lock(&dev->lock);
+	device_unmap(dev->id, 0, ULONG_MAX);
+	mutex_unlock(&dev->lock);
+}
+
+void interval_remove(struct interval *dev)
+{
+	ledger_goes(dev->id);
+	mmu_interval_notifier_remove(&dev->notifier);
+	ledger_is_out(dev->id);
+}
+
+void interval_destroy(struct interval *dev)
+{
+	interval_drop(dev);
+	interval_remove(dev);
+	kfree(dev);
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+# Breaks the core in one place after the other: does a program see it?
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+usage() {
+	cat <<-END
+	usage: mutants.sh [--linux TREE] [--commit REV] [--build DIR] [--bound N] PATCH...
+
+	TREE and REV as for run.sh. Each patch is applied alone to mm/mmu_notifier.c and
+	include/linux/mmu_notifier.h of REV. One line each: "ok" if a program fails, with
+	what it says; "not ok" if none does. Exit 0 if each is caught, 1 if one is not, 2
+	if one does not apply or does not compile.
+	END
+}
+
+linux=$here/../../../linux commit=HEAD build=$here/../../../build/explore bound=3
+while [ $# -gt 0 ]; do
+	case $1 in
+	--linux) linux=$2; shift ;;
+	--commit) commit=$2; shift ;;
+	--build) build=$2; shift ;;
+	--bound) bound=$2; shift ;;
+	-h | --help) usage; exit 0 ;;
+	-*) usage >&2; exit 2 ;;
+	*) break ;;
+	esac
+	shift
+done
+[ $# -gt 0 ] || { usage >&2; exit 2; }
+
+mkdir -p "$build/mutant.source"
+build=$(cd "$build" && pwd)
+source=$build/mutant.source
+files=(mm/mmu_notifier.c include/linux/mmu_notifier.h)
+
+# The core of the commit, with a patch
+mutate() { # PATCH
+	local file
+	for file in "${files[@]}"; do
+		mkdir -p "$source/$(dirname "$file")"
+		git -C "$linux" show "$commit:$file" >"$source/$file"
+		cp "$source/$file" "$source/$file.orig"
+	done
+	# git must not take the folder for a part of a repository around it.
+	GIT_CEILING_DIRECTORIES=$build git -C "$source" apply \
+		--include="${files[0]}" --include="${files[1]}" - <"$1"
+	for file in "${files[@]}"; do
+		cmp -s "$source/$file" "$source/$file.orig" || return 0
+	done
+	echo 'it changes nothing of the core' >&2
+	return 1
+}
+
+compile() {
+	make -C "$here" -s O="$build/mutant" LINUX="$linux" COMMIT="$commit" \
+		CORE="$source/${files[0]}" HEADER="$source/${files[1]}"
+}
+
+# The programs that the core of today passes
+programs() {
+	grep -vxFf <(sed -n 's/^\([^# ]*\) .*/\1/p' "$here/known") \
+		<("$build/mutant/explore" --list | cut -d ' ' -f 1)
+}
+
+ret=0
+for patch; do
+	patch=$(realpath "$patch")
+	name=$(basename "$patch" .patch)
+	if ! mutate "$patch" >"$build/mutant.log" 2>&1 || ! compile >>"$build/mutant.log" 2>&1; then
+		echo "not ok $name # $(grep -m 1 -E 'error|changes nothing' "$build/mutant.log" || tail -n 1 "$build/mutant.log")"
+		ret=2
+		continue
+	fi
+	mapfile -t todo < <(programs)
+	caught=0
+	timeout 600 "$build/mutant/explore" --first --bound "$bound" "${todo[@]}" \
+		>"$build/mutant.out" 2>&1 || caught=$?
+	case $caught in
+	1) echo "ok $name # $(sed -n 's/^not ok //p' "$build/mutant.out")" ;;
+	0 | 124)
+		echo "not ok $name # no program fails"
+		[ $ret -ne 0 ] || ret=1
+		;;
+	*)
+		echo "not ok $name # explore ended with $caught"
+		ret=2
+		;;
+	esac
+done
+exit $ret
