@@ -38,9 +38,11 @@ qemu_command() { # ACCEL KERNEL INITRAMFS APPEND DIR
 }
 
 # kvm or tcg, and why. /dev/kvm that opens proves nothing: on some machines the
-# guest hangs. A boot does, and its answer is kept for this QEMU and this kernel.
+# guest hangs. A boot does, and its answer is kept: until the machine boots again when
+# nothing ever came from that guest, else for this kernel.
 choose_accel() { # KERNEL INITRAMFS
-	local kept=$BUILD/accel key answer dir
+	local kept=$BUILD/accel error machine kernel
+	local -a answer
 	case $ACCEL in kvm | tcg | icount) echo "$ACCEL"; return ;; esac
 	if ! is_native; then
 		echo "tcg, as KVM cannot run $ARCH here"
@@ -48,20 +50,36 @@ choose_accel() { # KERNEL INITRAMFS
 	elif [ ! -e /dev/kvm ]; then
 		echo "tcg, as there is no /dev/kvm"
 		return
-	elif ! (exec 3<>/dev/kvm) 2>/dev/null; then
-		echo "tcg, as /dev/kvm cannot be opened for writing: is $(id -un) in the group kvm?"
+	elif ! error=$( (exec 3<>/dev/kvm) 2>&1); then
+		echo "tcg, as /dev/kvm does not open: ${error##*: } ($(stat -c '%A, owner %U, group %G' /dev/kvm))"
 		return
 	fi
-	key=$({ "${QEMU_SYSTEM[0]}" --version; sha1sum <"$1"; uname -r; } | sha1sum | cut -d' ' -f1)
-	if [ "$(sed -n 1p "$kept" 2>/dev/null)" != "$key" ]; then
-		dir=$(mktemp -d "$BUILD/kvm.XXXXXX")
-		qemu_command kvm "$1" "$2" "rdinit=/bin/busybox -- poweroff -f" "$dir"
-		"$TOP/scripts/guest.py" --silently --silent 10 --stuck 10 "$dir" -- "${QEMU[@]}" -serial "file:$(commas "$dir/console")" 9>&- || true
-		answer="kvm, as a guest booted with it"
-		[ "$(cat "$dir/status")" = "shutdown guest-shutdown" ] ||
-			answer="tcg, as /dev/kvm opens but a guest does not boot with it: $(cut -c 1-60 "$dir/status")"
-		rm -rf "$dir"
-		printf '%s\n%s\n' "$key" "$answer" >"$kept"
+	machine=$({ "${QEMU_SYSTEM[0]}" --version; cat /proc/sys/kernel/random/boot_id; } | sha1sum)
+	kernel=$(sha1sum <"$1")
+	(
+		flock 8
+		mapfile -t answer < <(cat "$kept" 2>/dev/null)
+		if [ "${answer[0]:-}" != "$machine" ] || [[ ${answer[1]} != any && ${answer[1]} != "$kernel" ]]; then
+			answer=("$machine" "$kernel" "$(try_kvm "$@")")
+			[[ ${answer[2]} != *silent* ]] || answer[1]=any
+			printf '%s\n' "${answer[@]}" >"$kept"
+		fi
+		echo "${answer[2]}"
+	) 8>"$kept.lock"
+}
+
+try_kvm() { # KERNEL INITRAMFS
+	local dir status
+	dir=$(mktemp -d "$BUILD/kvm.XXXXXX")
+	qemu_command kvm "$1" "$2" "rdinit=/bin/busybox -- poweroff -f" "$dir"
+	"$TOP/scripts/guest.py" --silently --silent 30 --stuck 30 "$dir" -- "${QEMU[@]}" -serial "file:$(commas "$dir/console")" 8>&- 9>&- || true
+	status=$(sed 's/;* | .*//' "$dir/status" | cut -c 1-80)
+	if [ "$status" = "shutdown guest-shutdown" ]; then
+		echo "kvm, as a guest booted with it"
+	elif [[ $status == hung* ]] && [ ! -s "$dir/console" ]; then
+		echo "tcg, as /dev/kvm opens but a guest is silent with it: $status"
+	else
+		echo "tcg, as /dev/kvm opens but a guest does not boot with it: $status"
 	fi
-	sed -n 2p "$kept"
+	rm -rf "$dir"
 }
