@@ -136,6 +136,37 @@ more_initramfs() { # IMAGE PLAN FILE...
 		install -D -m 644 "$HARNESS/suites" "$more/etc/suites"
 		install -D "$HARNESS/guest/suites" "$more/bin/suites"
 	fi
+	[ "$2" != nested ] || add_harness "$more" "$1"
 	pack "$more"
 	rm -rf "$more"
+}
+
+# For guests of this guest: this harness, what it runs, and this image.
+add_harness() { # ROOT IMAGE
+	local python library file dir=$1/harness image=$1/harness/build/${2#"$BUILD/"}
+	is_native || die2 "guests in a guest need a machine that is $ARCH itself"
+	mkdir -p "$1/bin" "$1/usr/bin" "$dir/tools/testing" "$image"
+	install "$HARNESS/guest/nested" "$1/bin/nested"
+	cp -r "$TOP/scripts" "$dir/"
+	cp -r "$HARNESS" "$dir/tools/testing/"
+	cp "$2"/{kernel,root.cpio,symbols} "$image/"
+	ln -s /bin/env "$1/usr/bin/env"
+	cp -r --parents /usr/lib/locale/C.utf8 "$1"
+	add_program "$1" "$(command -v flock)" /bin/flock
+	# Python looks for its library beside itself.
+	python=$(realpath "$(python3 -c 'import sys; print(sys.executable)')")
+	library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+	add_program "$1" "$python"
+	ln -s "$python" "$1/bin/python3"
+	(cd / && find "${library#/}" \( -name test -o -name '*-packages' -o -name 'config-*' \) -prune -o -type f -print0 |
+		cpio --quiet -0 -p -d "$1")
+	for file in "$library"/lib-dynload/*.so; do
+		add_libraries "$1" "$file"
+	done
+	add_program "$1" "$(command -v "${QEMU_SYSTEM[0]}")"
+	for dir in $("${QEMU_SYSTEM[0]}" -L help); do
+		for file in "$dir"/{bios-256k,kvmvapic,linuxboot_dma}.bin; do
+			[ ! -e "$file" ] || install -D -m 644 "$file" "$1$(realpath "$dir")/${file##*/}"
+		done
+	done
 }

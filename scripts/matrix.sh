@@ -29,6 +29,8 @@ Markdown. The kinds:
   suites   runs other people's tests (tools/testing/harness/suites) on the base and
            on the series; a test that does worse, or a warning that only the series
            gives, is a failure: $(names_of suites | paste -sd ' ')
+  nested   runs this harness in a guest with emulated SVM: whether it finds out if KVM
+           works, and judges guests that use it: $(names_of nested | paste -sd ' ')
   steps    boots linux/ as of one patch, step-1 to step-$(steps | wc -l); where a part ends or
            mm/mmu_notifier.c changes, with the kselftests that there are
 
@@ -48,9 +50,9 @@ cells() { # KIND
 names_of() { # WORD
 	case $1 in
 	'') cells boot; cells objects ;;
-	boot | objects | suites) cells "$1" ;;
+	boot | objects | suites | nested) cells "$1" ;;
 	steps) steps ;;
-	*) { cells boot; cells objects; cells suites; steps; } | grep -xF -- "$1" ;;
+	*) { cells boot; cells objects; cells suites; cells nested; steps; } | grep -xF -- "$1" ;;
 	esac
 }
 
@@ -143,6 +145,8 @@ objects() { # CELL KARCH COMPILER DEFCONFIG WHAT...
 suites() { # CELL GROUP
 	local start=$SECONDS variant dir=$BUILD/run/$1
 	set_option config suites
+	# Its kernel knows SVM alone, which emulation has on any machine.
+	[ "$2" != kvm ] || set_option accel tcg
 	for variant in base series; do
 		build --variant "$variant"
 	done
@@ -156,6 +160,14 @@ suites() { # CELL GROUP
 	python3 "$TOP/scripts/suites.py" "$2" "$HARNESS/suites" "$dir-base" "$dir-series" >"$RESULT/table"
 	passed
 	row "nothing worse than on the base, test by test; $(elapsed "$start")"
+}
+
+# Emulated for the same reason.
+nested() { # CELL CONFIG
+	set_option config "$2"
+	set_option accel tcg
+	build
+	guest "$1" --plan nested --memory 4096
 }
 
 # Leaves what scripts/worker.sh wants in $RESULT.

@@ -45,8 +45,8 @@ what is built
 what the guest does
   --list         print the names of the tests
   --plan P       kselftest; misuse (the tests that make the kernel warn); boot;
-                 bench and suite (what matrix and bench do there); or one that
-                 must not pass: warn, oops, sleeps, interrupts, init
+                 bench, suite and nested (what matrix and bench do there); or one
+                 that must not pass: warn, oops, sleeps, interrupts, init
   --splat T      the test splat.T.call: what a driver must not do
   --append LINE  more for the kernel command line; can be given more than once
   --cpus N       1, 2 or 4 (default $GUEST_CPUS)
@@ -138,7 +138,7 @@ golden() {
 	case $PLAN in
 	misuse) name=$variant-misuse ;;
 	kselftest) name=$variant ;;
-	splat | boot | bench) name=$PLAN ;;
+	splat | boot | bench | nested) name=$PLAN ;;
 	*) name=passes ;;
 	esac
 	[ "$PLAN" != kselftest ] || [ ! -e "$EXPECT/$ARCH-$CONFIG.tests" ] || name=$ARCH-$CONFIG
@@ -241,7 +241,7 @@ boot() { # IMAGE
 	local initramfs=$1/root.cpio accel answer append total=1
 	GUEST=()
 	[ "$PLAN" = suite ] || total=$("$TOP/scripts/judge.py" list "$GOLDEN" --tests "${TESTS[@]}" | wc -l)
-	if [ "${#ADD[@]}" -gt 0 ] || [ "$PLAN" = suite ]; then
+	if [ "${#ADD[@]}" -gt 0 ] || [ "$PLAN" = suite ] || [ "$PLAN" = nested ]; then
 		initramfs=$DIR/initramfs
 		more_initramfs "$1" "$PLAN" "${ADD[@]}" >"$initramfs"
 	fi
