@@ -141,7 +141,7 @@ check_neighbours() {
 	rm -f "$index"
 }
 
-our_scripts() { git -C "$TOP" ls-files -co --exclude-standard 'build.sh' 'scripts/*.sh' '.ci/run' 'tools/testing/selftests/mm/*mmu_notifier*.sh'; }
+our_scripts() { git -C "$TOP" ls-files -co --exclude-standard 'build.sh' 'scripts/*.sh' '.ci/run' 'tools/testing/harness/guest/nested' 'tools/testing/selftests/mm/*mmu_notifier*.sh'; }
 
 check_codespell() {
 	cd "$TOP"
