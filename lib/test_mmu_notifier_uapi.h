@@ -35,7 +35,7 @@ enum tmn_kind {
 /* How its callbacks behave. */
 #define TMN_F_FAIL_NONBLOCK	0x01 /* fail when it may not sleep */
 #define TMN_F_FAIL_BLOCK	0x02 /* fail when it may: a bug, for misuse=1 */
-#define TMN_F_SLOW_FREE		0x04 /* free_notifier() spins until TMN_SYNCHRONIZE returns, or 10 ms */
+#define TMN_F_SLOW_FREE		0x04 /* free_notifier() spins, at most 10 ms */
 #define TMN_F_AWAIT_SIGNAL	0x08 /* register with a signal pending */
 #define TMN_F_PREPARE		0x10 /* not put on: that is for a TMN_CALL */
 #define TMN_F_AT_EXIT		0x20 /* stays on until the module is unloaded */

@@ -39,12 +39,14 @@ build        each patch, and patches/neighbours, compile for x86_64 with W=1 and
 htmldocs     what the series touches is documented without a warning (P)
 coccinelle   the semantic patches of the kernel find nothing that is not in the
              base (P)
+explore      the schedules of the core in user space: every program holds, and the cores
+             with known bugs fail
 model        holds, and each way to break it is found
 roots        the packages of deps suffice, on a system that has nothing else
 '
 
 names() { sed -n 's/^\([a-z][^ ]*\) .*/\1/p' <<<"$CHECKS"; }
-quick_names() { CHECKS=${CHECKS%%--*} names; }
+quick_names() { CHECKS=${CHECKS%%$'\n'--$'\n'*} names; }
 
 usage() {
 	cat <<EOF
@@ -160,6 +162,7 @@ check_judge() { python3 "$TOP/scripts/judge.py" selftest; }
 check_sources() { "$TOP/scripts/test-fetch.sh"; }
 check_numbers() { python3 "$TOP/scripts/results.py" check; }
 check_model() { "$TOP/scripts/model.sh"; }
+check_explore() { "$TOP/tools/testing/mmu_notifier/run.sh" --build "$BUILD/explore"; }
 check_roots() { "$TOP/scripts/fresh.sh" --tools; }
 
 save() { # TOTAL
