@@ -76,7 +76,7 @@ jobs_common() {
 		gcc --version | sed -n 1p
 		lgit rev-parse base
 		lgit ls-tree "$commit" | grep -vE '\s(Documentation|MAINTAINERS)$'
-		sums_of scripts tools/testing/harness ':!tools/testing/harness/cases' ':!*.pyc' \
+		sums_of scripts tools/testing/mmu_notifier tools/testing/harness ':!tools/testing/harness/cases' ':!*.pyc' \
 			':!scripts/'{all,bench,check,clean,export,fetch,fresh,hygiene,judge_selftest,model,quoted,results,send,test,tree}'.*'
 	) || return
 }
