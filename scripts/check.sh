@@ -195,8 +195,8 @@ main() {
 		esac
 		shift
 	done
-	# The longest begins first.
-	[ "${#run[@]}" -gt 0 ] || mapfile -t run < <(echo build; names | grep -vx build)
+	# The longest begin first.
+	[ "${#run[@]}" -gt 0 ] || mapfile -t run < <(printf '%s\n' build roots; names | grep -vxE 'build|roots')
 	for tool in codespell parallel perl pyflakes3 python3 shellcheck sparse spatch sphinx-build spin; do
 		command -v "$tool" >/dev/null || die2 "there is no $tool: run ./build.sh deps"
 	done
@@ -206,7 +206,8 @@ main() {
 	mkdir -p "$BUILD/log" "$BUILD/check/done"
 	step "check: ${#run[@]} checks$([ "${#run[@]}" -lt "$(names | wc -l)" ] || expected total | sed 's/^/, expected /')"
 	plant || die "the mistakes for the checkers could not be planted in $DOCS"
-	printf '%s\n' "${run[@]}" | parallel --will-cite -j "$((JOBS > 1 ? JOBS : 2))" "$TOP/scripts/check.sh" --one 3>&1 9>&- |
+	# One more than there are cores, since roots often waits for the disk.
+	printf '%s\n' "${run[@]}" | parallel --will-cite -j "$((JOBS + 1))" "$TOP/scripts/check.sh" --one 3>&1 9>&- |
 		sed -u "s/^ok /${GREEN}ok$OFF /; s/^not ok /${RED}not ok$OFF /" || true
 	for name in "${run[@]}"; do
 		if grep -q '^0 ' "$BUILD/check/done/$name" 2>/dev/null; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
