@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The core, unmodified, and what only this file can look at. */
 #include "device.h"
+#include <core/has.h>
 #include <core/mmu_notifier.c>
+
+/* Looks at what it likes: that is no access of the task that is running. */
+#define ORACLE __attribute__((__no_sanitize_thread__))
 
 static void check_memory(const void *p, size_t size, const char *what)
 {
@@ -56,6 +60,71 @@ static unsigned int check_tree(struct rb_node *rb, struct rb_node *parent,
 	return n + ledger_demands(sub);
 }
 
+static ORACLE struct mmu_notifier_subscriptions *settled(void)
+{
+	struct mmu_notifier_subscriptions *subscriptions;
+
+	if (!mm || memory_error(mm, sizeof(*mm)))
+		return NULL;
+	subscriptions = mm->notifier_subscriptions;
+	if (!subscriptions || memory_error(subscriptions, sizeof(*subscriptions)))
+		return NULL;
+	/* In a critical section they may be half changed. */
+	return subscriptions->lock.writer ? NULL : subscriptions;
+}
+
+#ifdef HAVE_WINDOWS
+/* Whether the core knows it, and everything else, well enough to be asked. */
+ORACLE bool core_is_settled(void)
+{
+	struct mmu_notifier_subscriptions *subscriptions = settled();
+
+	return subscriptions && subscriptions->tracked;
+}
+
+static ORACLE bool is_in_tree(struct rb_node *rb, const struct rb_node *wanted)
+{
+	return rb && (rb == wanted || is_in_tree(rb->rb_left, wanted) ||
+		      is_in_tree(rb->rb_right, wanted));
+}
+
+ORACLE bool core_has(const void *notifier)
+{
+	const struct mmu_interval_notifier *sub = notifier;
+
+	return is_in_tree(settled()->itree.rb_root.rb_node, &sub->interval_tree.rb);
+}
+
+/* The ranges on the list, oldest first: the one after @range, or NULL */
+ORACLE const struct mmu_notifier_range *core_next(const struct mmu_notifier_range *range)
+{
+	struct list_head *list = &settled()->active_ranges;
+	struct list_head *next = range ? range->active.next : list->next;
+	const struct mmu_notifier_range *found;
+
+	if (next == list)
+		return NULL;
+	found = container_of(next, struct mmu_notifier_range, active);
+	check_memory(found, sizeof(*found), "the list of ranges");
+	if (range && range->seq >= found->seq)
+		fail("the list of ranges is not sorted");
+	return found;
+}
+
+ORACLE u64 core_seq(const struct mmu_notifier_range *range)
+{
+	return range->seq;
+}
+#else
+ORACLE bool core_is_settled(void) { return false; }
+ORACLE u64 core_seq(const struct mmu_notifier_range *range) { return 0; }
+ORACLE bool core_has(const void *notifier) { return false; }
+ORACLE const struct mmu_notifier_range *core_next(const struct mmu_notifier_range *range)
+{
+	return NULL;
+}
+#endif
+
 void validate(void)
 {
 	struct mmu_notifier_subscriptions *subscriptions;
@@ -74,4 +143,5 @@ void validate(void)
 	if (check_tree(subscriptions->itree.rb_root.rb_node, NULL, &max) <
 	    ledger_demanded(true))
 		fail("a notifier is inserted, and not in the tree");
+	ledger_observe();
 }

@@ -29,6 +29,7 @@ void fault_in(unsigned int page);
 unsigned int ledger_device(const void *notifier, bool interval,
 			   unsigned int first, unsigned int last);
 void ledger_unpaired(unsigned int id);
+void ledger_only_end(unsigned int id);
 void ledger_comes(unsigned int id);
 void ledger_is_in(unsigned int id);
 void ledger_goes(unsigned int id);
@@ -46,13 +47,21 @@ void ledger_release_done(unsigned int id);
 void ledger_exit(void);
 void ledger_released(void);
 void ledger_mm_gone(void);
-void ledger_read_begins(unsigned int id);
 void ledger_read_begun(unsigned int id, const unsigned long *now, unsigned long seq);
+void ledger_wait_begins(unsigned long start, unsigned long end);
+void ledger_wait_done(int ret, unsigned long deadline);
 void ledger_call(unsigned int id, const char *what);
 void ledger_finish(void);
+void ledger_observe(void);
 bool ledger_allows(const void *notifier);
 bool ledger_demands(const void *notifier);
 unsigned int ledger_demanded(bool interval);
+
+/* core.c: what the core has, where it has number windows */
+bool core_is_settled(void);
+bool core_has(const void *notifier);
+const struct mmu_notifier_range *core_next(const struct mmu_notifier_range *range);
+u64 core_seq(const struct mmu_notifier_range *range);
 
 unsigned long page_alloc(void);
 void page_free(unsigned long *pte);
@@ -72,18 +81,23 @@ struct interval {
 	struct mutex lock;
 	unsigned int id;
 	unsigned int flags;
+	/* whose lock and mappings it uses, itself if no other's */
+	struct interval *owner;
 };
 extern struct interval *intervals[MAX_DEVICES];
 struct interval *interval_create(unsigned int n, unsigned int first,
 				 unsigned int last, unsigned int flags);
 int interval_insert(struct interval *dev);
 bool interval_fault(struct interval *dev, unsigned int page);
+void interval_read(struct interval *dev);
+int interval_fault_timeout(struct interval *dev, unsigned int page, unsigned long deadline);
+void interval_share(struct interval *dev, struct interval *owner);
 void interval_drop(struct interval *dev);
 void interval_remove(struct interval *dev);
 void interval_destroy(struct interval *dev);
 
 /* list.c: a driver with a notifier of the list, after KVM's */
-enum { NO_END = 8, TRACKS = 16, TLB = 32 };
+enum { NO_END = 8, TRACKS = 16, TLB = 32, NO_START = 512, NO_RELEASE = 1024 };
 struct list_device {
 	struct mmu_notifier notifier;
 	struct mutex lock;
@@ -92,7 +106,7 @@ struct list_device {
 	unsigned int active;
 	unsigned long seq;
 	/* what it must not do */
-	void (*in_callback)(void);
+	void (*in_callback)(void), (*in_end)(void);
 	struct rcu_head rcu;
 	struct mmu_notifier_ops ops;
 };
@@ -107,6 +121,10 @@ void list_put(struct list_device *dev);
 struct list_device *list_get(void);
 
 /* Not in each core */
+int mmu_interval_read_begin_timeout(struct mmu_interval_notifier *sub,
+				    unsigned long *seq, unsigned long deadline) __weak;
+int mmu_notifier_range_wait_valid_timeout(struct mm_struct *mm, unsigned long start,
+					  unsigned long end, unsigned long deadline) __weak;
 void mmu_notifier_unregister_no_release(struct mmu_notifier *subscription,
 					struct mm_struct *mm) __weak;
 void mmu_notifier_call_srcu(struct rcu_head *rcu, rcu_callback_t func) __weak;

@@ -43,6 +43,8 @@ struct task {
 
 	uint8_t no_switch, non_block, readers, spins, held;
 	bool woken, expires, killable, killed;
+	/* since its wait began */
+	uint8_t wakeups;
 	const void *queue;
 	const char *holds[MAX_HELD];
 	/* since it was switched to */
@@ -118,10 +120,10 @@ int queue_sleep(const void *queue, const char *condition, int how);
 void queue_wake(const void *queue, bool all);
 void task_will_sleep(void);
 void task_wake(struct task *task);
-int completion_wait(struct completion *x, int how);
-void completion_done(struct completion *x, bool all);
+long completion_wait(struct completion *x, int how, long timeout);
+void completion_complete(struct completion *x, bool all);
 
-/* programs.c */
+/* programs.c, windows.c, waits.c, misuse.c */
 struct program {
 	const char *name;
 	const char *about;
@@ -149,8 +151,8 @@ struct program {
 		FRESH,
 	} promise;
 };
-extern const struct program programs[], misuse[];
-extern const unsigned int nr_programs, nr_misuse;
+extern const struct program programs[], windows[], waits[], misuse[];
+extern const unsigned int nr_programs, nr_windows, nr_waits, nr_misuse;
 extern const struct program *program;
 /* of the command line: what is no failure */
 extern bool ignore_races, ignore_warnings;

@@ -17,12 +17,12 @@ static struct interval *to_device(struct mmu_interval_notifier *notifier)
 static bool lock(struct interval *dev, const struct mmu_notifier_range *range)
 {
 	if (mmu_notifier_range_blockable(range)) {
-		mutex_lock(&dev->lock);
+		mutex_lock(&dev->owner->lock);
 		return true;
 	}
 	if ((dev->flags & MAY_FAIL) && choose(2, "invalidate fails?"))
 		return false;
-	return mutex_trylock(&dev->lock);
+	return mutex_trylock(&dev->owner->lock);
 }
 
 static bool invalidate_start(struct mmu_interval_notifier *notifier,
@@ -44,9 +44,9 @@ static bool invalidate_start(struct mmu_interval_notifier *notifier,
 		f->end = range->end;
 		*finish = &f->finish;
 	} else {
-		device_unmap(dev->id, range->start, range->end);
+		device_unmap(dev->owner->id, range->start, range->end);
 	}
-	mutex_unlock(&dev->lock);
+	mutex_unlock(&dev->owner->lock);
 	return !(dev->flags & ERRORS);
 }
 
@@ -63,7 +63,7 @@ static void invalidate_finish(struct mmu_interval_notifier_finish *finish)
 
 	ledger_call(dev->id, "finish");
 	point("callback", dev, __builtin_return_address(0));
-	device_unmap(dev->id, f->start, f->end);
+	device_unmap(dev->owner->id, f->start, f->end);
 	kfree(f);
 }
 
@@ -82,6 +82,7 @@ struct interval *interval_create(unsigned int n, unsigned int first,
 	struct interval *dev = NEW(struct interval);
 
 	mutex_init(&dev->lock);
+	dev->owner = dev;
 	dev->flags = flags;
 	/* The core initialises it all. */
 	memset(&dev->notifier, 0x5a, sizeof(dev->notifier));
@@ -122,37 +123,86 @@ int interval_insert(struct interval *dev)
 	return ret;
 }
 
-/* Maps a page, as the CPU has it. False if it was invalidated meanwhile. */
-bool interval_fault(struct interval *dev, unsigned int page)
+/* Two notifiers of one driver: the memory of the first is the last to go. */
+void interval_share(struct interval *dev, struct interval *owner)
 {
-	unsigned long seq, pte;
+	dev->owner = owner;
+}
+
+static void wait_begins(struct interval *dev)
+{
+	ledger_wait_begins(dev->notifier.interval_tree.start,
+			   dev->notifier.interval_tree.last + 1);
+}
+
+static unsigned long read_begin(struct interval *dev)
+{
+	unsigned long seq;
+
+	wait_begins(dev);
+	seq = mmu_interval_read_begin(&dev->notifier);
+	ledger_wait_done(0, 0);
+	ledger_read_begun(dev->id, &dev->notifier.invalidate_seq, seq);
+	return seq;
+}
+
+/* False if it was invalidated meanwhile */
+static bool map(struct interval *dev, unsigned int page, unsigned long seq)
+{
+	unsigned long pte = READ_ONCE(mm->pte[page]);
 	bool done = false;
 
-	ledger_read_begins(dev->id);
-	seq = mmu_interval_read_begin(&dev->notifier);
-	ledger_read_begun(dev->id, &dev->notifier.invalidate_seq, seq);
-	pte = READ_ONCE(mm->pte[page]);
-	mutex_lock(&dev->lock);
+	mutex_lock(&dev->owner->lock);
 	if (!mmu_interval_read_retry(&dev->notifier, seq)) {
 		if (pte)
-			device_map(dev->id, page, pte);
+			device_map(dev->owner->id, page, pte);
 		done = true;
 	}
-	mutex_unlock(&dev->lock);
+	mutex_unlock(&dev->owner->lock);
 	return done;
+}
+
+/* Maps a page, as the CPU has it. */
+bool interval_fault(struct interval *dev, unsigned int page)
+{
+	return map(dev, page, read_begin(dev));
+}
+
+/* Waits and looks, and maps nothing. */
+void interval_read(struct interval *dev)
+{
+	read_begin(dev);
+}
+
+int interval_fault_timeout(struct interval *dev, unsigned int page,
+			   unsigned long deadline)
+{
+	unsigned long seq;
+	int ret;
+
+	wait_begins(dev);
+	ret = mmu_interval_read_begin_timeout(&dev->notifier, &seq, deadline);
+	ledger_wait_done(ret, deadline);
+	if (ret)
+		return ret;
+	ledger_read_begun(dev->id, &dev->notifier.invalidate_seq, seq);
+	map(dev, page, seq);
+	return 0;
 }
 
 void interval_drop(struct interval *dev)
 {
-	mutex_lock(&dev->lock);
-	device_unmap(dev->id, 0, ULONG_MAX);
-	mutex_unlock(&dev->lock);
+	mutex_lock(&dev->owner->lock);
+	device_unmap(dev->owner->id, 0, ULONG_MAX);
+	mutex_unlock(&dev->owner->lock);
 }
 
 void interval_remove(struct interval *dev)
 {
 	ledger_goes(dev->id);
+	wait_begins(dev);
 	mmu_interval_notifier_remove(&dev->notifier);
+	ledger_wait_done(0, 0);
 	ledger_is_out(dev->id);
 }
 

@@ -27,6 +27,10 @@
  */
 #define __rcu
 #define __context_unsafe(comment)
+#define __must_hold(lock)
+#define __acquires(lock)
+#define __releases(lock)
+#define __uninitialized
 #define __user
 #define __must_check
 #define __read_mostly
@@ -56,6 +60,7 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int64_t s64;
 typedef unsigned int gfp_t;
+#define U64_MAX UINT64_MAX
 
 #undef __always_inline
 #define __always_inline inline __attribute__((__always_inline__))
@@ -71,6 +76,8 @@ typedef unsigned int gfp_t;
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))
+#define min_t(type, a, b) min((type)(a), (type)(b))
+#define max_t(type, a, b) max((type)(a), (type)(b))
 #define check_add_overflow(a, b, d) __builtin_add_overflow(a, b, d)
 #define container_of(ptr, type, member) \
 	((type *)((char *)(ptr) - offsetof(type, member)))
@@ -217,17 +224,27 @@ struct completion { unsigned int done; wait_queue_head_t wait; };
 #define wait_event_timeout(q, condition, timeout) \
 	(wait_event_how(q, condition, #condition, SLEEP_TIMED) ? 0 : (timeout))
 
+/* Timers move it. */
+extern unsigned long jiffies;
+#define MAX_SCHEDULE_TIMEOUT LONG_MAX
+#define time_after(a, b) ((long)((b) - (a)) < 0)
+#define time_before(a, b) time_after(b, a)
+#define time_after_eq(a, b) ((long)((a) - (b)) >= 0)
+#define time_before_eq(a, b) time_after_eq(b, a)
+
 #define init_completion(x) ((x)->done = 0, init_waitqueue_head(&(x)->wait))
-#define complete(x) completion_done(x, false)
-#define complete_all(x) completion_done(x, true)
-#define wait_for_completion(x) ((void)completion_wait(x, 0))
+#define DECLARE_COMPLETION_ONSTACK(x) struct completion x = { 0 }
+#define complete(x) completion_complete(x, false)
+#define complete_all(x) completion_complete(x, true)
+#define wait_for_completion(x) \
+	((void)completion_wait(x, 0, MAX_SCHEDULE_TIMEOUT))
 #define wait_for_completion_killable(x) \
-	(completion_wait(x, SLEEP_KILLABLE) ? -ERESTARTSYS : 0)
+	(completion_wait(x, SLEEP_KILLABLE, MAX_SCHEDULE_TIMEOUT) < 0 ? -ERESTARTSYS : 0)
 #define wait_for_completion_timeout(x, timeout) \
-	(completion_wait(x, SLEEP_TIMED) ? 0 : (timeout))
-#define wait_for_completion_killable_timeout(x, timeout) ({		\
-	int __ret = completion_wait(x, SLEEP_KILLABLE | SLEEP_TIMED);	\
-	__ret == -ETIME ? 0 : __ret ? -ERESTARTSYS : (long)(timeout); })
+	completion_wait(x, SLEEP_TIMED, timeout)
+#define wait_for_completion_killable_timeout(x, timeout) \
+	completion_wait(x, SLEEP_KILLABLE | SLEEP_TIMED, timeout)
+#define completion_done(x) (READ_ONCE((x)->done) != 0)
 
 #define ERESTARTSYS 512
 #define TASK_RUNNING 0

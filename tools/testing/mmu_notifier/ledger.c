@@ -4,6 +4,13 @@
  * step of the task that it belongs to.
  */
 #include "device.h"
+#include <core/has.h>
+
+#ifdef HAVE_WINDOWS
+#define WINDOWS true
+#else
+#define WINDOWS false
+#endif
 
 enum where { OUT, COMING, IN, GOING };
 
@@ -13,12 +20,13 @@ static struct device {
 	enum where where;
 	unsigned long start, end;
 	unsigned long spte[PAGES];
-	/* has no end */
-	bool unpaired;
+	/* has no end, has no start */
+	bool unpaired, only_end;
+	/* who removes it */
+	const struct task *remover;
+	bool in_tree;
 	/* release is called by unregister and by exit, possibly at once */
 	uint8_t releasing, releasing_at_exit;
-	/* mmu_interval_read_begin(): overlapping ranges that came meanwhile */
-	uint8_t reads, newer;
 } devices[MAX_DEVICES] STATE;
 static unsigned int nr_devices STATE;
 
@@ -26,12 +34,25 @@ static unsigned int nr_devices STATE;
 static struct range {
 	const struct mmu_notifier_range *range;
 	bool nonblock, called;
+	/* it is that of exit, in the core */
+	bool release;
 	/* that were registered before it began, so it must call them */
 	uint8_t before;
 	/* that were still registered when it had certainly begun */
 	uint8_t must;
 	uint8_t invalidated, started, failed, ended;
+	/* the core has it on its list; what was in the tree then, and overlaps */
+	bool listed;
+	uint8_t window;
 } ranges[MAX_TASKS] STATE;
+
+/* Of each task that waits: the newest range that it has to wait for, and where */
+static struct {
+	u64 newest;
+	unsigned long start, end;
+	/* a range that overlaps has come meanwhile */
+	bool newer;
+} waiting[MAX_TASKS] STATE;
 
 static bool exiting STATE, released STATE, mm_is_gone STATE;
 static uint8_t next_page STATE;
@@ -71,6 +92,11 @@ void ledger_unpaired(unsigned int id)
 	device(id)->unpaired = true;
 }
 
+void ledger_only_end(unsigned int id)
+{
+	device(id)->only_end = true;
+}
+
 void ledger_is_in(unsigned int id)
 {
 	device(id)->where = IN;
@@ -84,11 +110,13 @@ void ledger_goes(unsigned int id)
 	for (i = 0; i < MAX_TASKS; i++)
 		ranges[i].before &= ~(1 << id);
 	device(id)->where = GOING;
+	device(id)->remover = current;
 }
 
 void ledger_is_out(unsigned int id)
 {
 	device(id)->where = OUT;
+	device(id)->in_tree = false;
 }
 
 bool ledger_is_going(unsigned int id)
@@ -143,6 +171,21 @@ unsigned int ledger_demanded(bool interval)
 	return n;
 }
 
+static bool meets(const struct mmu_notifier_range *range, unsigned long start,
+		  unsigned long end)
+{
+	return range->start < end && start < range->end;
+}
+
+static void is_newer(const struct mmu_notifier_range *range)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_TASKS; i++)
+		if (meets(range, waiting[i].start, waiting[i].end))
+			waiting[i].newer = true;
+}
+
 static struct range *find_range(const struct mmu_notifier_range *range)
 {
 	unsigned int i;
@@ -164,18 +207,26 @@ static uint8_t registered(const struct mmu_notifier_range *range)
 	return mask;
 }
 
+
 void ledger_range_begins(const struct mmu_notifier_range *range, bool nonblock)
 {
 	struct range *r = find_range(NULL);
-	unsigned int i;
 
 	memset(r, 0, sizeof(*r));
 	r->range = range;
 	r->nonblock = nonblock;
 	r->before = registered(range);
-	for (i = 0; i < nr_devices; i++)
-		if (devices[i].reads && overlaps(&devices[i], range))
-			devices[i].newer = 1;
+	is_newer(range);
+}
+
+static struct range *release_range(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_TASKS; i++)
+		if (ranges[i].range && ranges[i].release)
+			return &ranges[i];
+	return NULL;
 }
 
 static const char *name(unsigned int id)
@@ -189,12 +240,95 @@ static const char *name(unsigned int id)
 	return names[id + (devices[id].interval ? MAX_DEVICES : 0)];
 }
 
+static uint8_t in_tree(const struct mmu_notifier_range *range)
+{
+	uint8_t mask = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr_devices; i++)
+		if (devices[i].in_tree && overlaps(&devices[i], range))
+			mask |= 1 << i;
+	return mask;
+}
+
+static void observe_range(const struct mmu_notifier_range *range)
+{
+	struct range *r = find_range(range);
+
+	if (!r) {
+		if (!exiting || released || release_range())
+			fail("a range is on the list that is not in progress");
+		r = find_range(NULL);
+		memset(r, 0, sizeof(*r));
+		r->range = range;
+		r->release = true;
+	}
+	if (r->listed)
+		return;
+	r->listed = true;
+	r->window = in_tree(range);
+	is_newer(range);
+}
+
+/* Nothing that a range on the list may still call leaves the tree, or stays for more. */
+static void observe_device(struct device *dev)
+{
+	const struct mmu_notifier_range *range = NULL;
+	bool active = false, ending = false;
+	unsigned int i;
+	bool has = core_has(dev->notifier);
+
+	for (i = 0; i < MAX_TASKS; i++)
+		ending |= ranges[i].range && overlaps(dev, ranges[i].range);
+	while ((range = core_next(range)))
+		active |= overlaps(dev, range);
+	if (dev->in_tree && !has && active)
+		fail("%s leaves the tree, and a range that overlaps is in progress",
+		     name(dev - devices));
+	if (has && !active && !ending && dev->where == GOING && dev->remover->queue &&
+	    !dev->remover->woken)
+		fail("%s is to be removed, and nothing that overlaps is in progress",
+		     name(dev - devices));
+	dev->in_tree = has;
+}
+
+/* Between any two steps, and when something depends on it. */
+void ledger_observe(void)
+{
+	const struct mmu_notifier_range *range = NULL;
+	unsigned int i;
+
+	if (!core_is_settled())
+		return;
+	for (i = 0; i < nr_devices; i++)
+		if (devices[i].interval && devices[i].where != OUT &&
+		    !memory_error(devices[i].notifier, 1))
+			observe_device(&devices[i]);
+	while ((range = core_next(range)))
+		observe_range(range);
+}
+
+/* A range calls what was in the tree when it was listed, and nothing else. */
+static void check_window(const struct range *r, bool all)
+{
+	unsigned int i;
+
+	for (i = 0; r->listed && i < nr_devices; i++) {
+		uint8_t bit = 1 << i;
+
+		if (r->invalidated & ~r->window & bit)
+			fail("%s is called for a range that is older", name(i));
+		if (all && ~r->invalidated & r->window & bit)
+			fail("lost: the range has not called %s", name(i));
+	}
+}
+
 /* The range has begun for sure: what is registered now, it must call. */
 static void has_begun(struct range *r)
 {
 	unsigned int i;
 
-	if (program->promise != DELIVERS)
+	if (!WINDOWS && program->promise != DELIVERS)
 		return;
 	for (i = 0; i < nr_devices; i++)
 		if (devices[i].interval)
@@ -206,8 +340,10 @@ void ledger_range_started(const struct mmu_notifier_range *range, int ret)
 	struct range *r = find_range(range);
 	unsigned int i;
 
+	ledger_observe();
 	has_begun(r);
 	r->must |= r->before & registered(range);
+	check_window(r, !ret);
 	for (i = 0; i < nr_devices; i++) {
 		uint8_t bit = 1 << i;
 
@@ -216,6 +352,8 @@ void ledger_range_started(const struct mmu_notifier_range *range, int ret)
 		if (!ret && (r->must & bit) && !exiting &&
 		    !((devices[i].interval ? r->invalidated : r->started) & bit))
 			fail("lost: the range that starts has not called %s", name(i));
+		if (!ret && devices[i].only_end)
+			r->started |= bit;
 		if (ret && (r->started & ~r->ended & bit) && devices[i].where == IN &&
 		    !exiting)
 			fail("start has failed, and %s's end is not called", name(i));
@@ -245,8 +383,10 @@ void ledger_call(unsigned int id, const char *what)
 static struct range *called(unsigned int id, const struct mmu_notifier_range *range,
 			    const char *what)
 {
-	struct range *r = find_range(range);
+	struct range *r;
 
+	ledger_observe();
+	r = find_range(range);
 	ledger_call(id, what);
 	if (!overlaps(device(id), range))
 		fail("%s is called for a range that does not overlap", name(id));
@@ -318,8 +458,13 @@ void ledger_exit(void)
 
 void ledger_released(void)
 {
+	struct range *r = release_range();
 	unsigned int i;
 
+	if (r) {
+		check_window(r, true);
+		r->range = NULL;
+	}
 	for (i = 0; i < nr_devices; i++)
 		if (devices[i].releasing_at_exit)
 			fail("exit goes on, and %s's release is still running", name(i));
@@ -340,24 +485,64 @@ void ledger_mm_gone(void)
  * A number that is certain to collide, with nothing in progress and nothing new
  * since the call, makes the reader fail for no reason.
  */
-void ledger_read_begins(unsigned int id)
-{
-	device(id)->reads++;
-	device(id)->newer = 0;
-}
-
 void ledger_read_begun(unsigned int id, const unsigned long *now, unsigned long seq)
 {
 	struct device *dev = device(id);
 	bool collided = *now != seq;
 	unsigned int i;
 
-	dev->reads--;
 	for (i = 0; i < MAX_TASKS; i++)
 		if (ranges[i].range && overlaps(dev, ranges[i].range))
 			return;
-	if (program->promise == FRESH && collided && !dev->newer && !exiting)
+	if ((WINDOWS || program->promise == FRESH) && collided &&
+	    !waiting[current - tasks].newer && !exiting)
 		fail("%s's reader has waited for a number that has collided already", name(id));
+}
+
+/* Whatever overlaps and is listed now has to end before the call returns. */
+void ledger_wait_begins(unsigned long start, unsigned long end)
+{
+	const struct mmu_notifier_range *range = NULL;
+	unsigned int me = current - tasks;
+
+	current->wakeups = 0;
+	waiting[me].start = start;
+	waiting[me].end = end;
+	waiting[me].newest = 0;
+	waiting[me].newer = false;
+	while (core_is_settled() && (range = core_next(range)))
+		if (meets(range, start, end))
+			waiting[me].newest = core_seq(range);
+}
+
+void ledger_wait_done(int ret, unsigned long deadline)
+{
+	const struct mmu_notifier_range *range = NULL;
+	unsigned int me = current - tasks;
+
+	if (WINDOWS && current->wakeups > 1)
+		fail("%s was woken %d times in one wait", current->comm, current->wakeups);
+	current->wakeups = 0;
+	switch (ret) {
+	case 0:
+		break;
+	case -EINTR:
+		if (!current->killed)
+			fail("%s: -EINTR without a signal", current->comm);
+		return;
+	case -ETIMEDOUT:
+		if (!deadline || time_before(jiffies, deadline))
+			fail("%s: -ETIMEDOUT before the deadline", current->comm);
+		return;
+	default:
+		fail("%s: the wait returns %d", current->comm, ret);
+	}
+	while (core_is_settled() && (range = core_next(range)))
+		if (meets(range, waiting[me].start, waiting[me].end) &&
+		    core_seq(range) <= waiting[me].newest)
+			fail("%s does not wait for a range that overlaps and is older",
+			     current->comm);
+	waiting[me].end = waiting[me].start;
 }
 
 unsigned long page_alloc(void)

@@ -46,10 +46,13 @@ static void end(struct mmu_notifier *notifier, const struct mmu_notifier_range *
 
 	ledger_end(dev->id, range);
 	point("callback", dev, __builtin_return_address(0));
+	if (dev->in_end)
+		dev->in_end();
 	/* It is held for a few instructions only: so is KVM's, a spinlock. */
 	if (mmu_notifier_range_blockable(range)) {
 		mutex_lock(&dev->lock);
-		dev->active--;
+		if (!(dev->flags & NO_START))
+			dev->active--;
 		dev->seq++;
 		mutex_unlock(&dev->lock);
 	}
@@ -96,6 +99,8 @@ static struct list_device *create(unsigned int n, unsigned int flags)
 	dev->id = ledger_device(&dev->notifier, false, 0, PAGES - 1);
 	if (flags & NO_END)
 		ledger_unpaired(dev->id);
+	if (flags & NO_START)
+		ledger_only_end(dev->id);
 	lists[n] = dev;
 	return dev;
 }
@@ -121,7 +126,8 @@ struct list_device *list_create(unsigned int n, unsigned int flags)
 	memset(&dev->notifier, 0x5a, sizeof(dev->notifier));
 	dev->notifier.mm = NULL;
 	dev->notifier.ops = ops;
-	ops->release = release;
+	if (!(flags & NO_RELEASE))
+		ops->release = release;
 	ops->free_notifier = free_notifier;
 	ops->test_young = test_young;
 	ops->clear_young = young;
@@ -130,7 +136,8 @@ struct list_device *list_create(unsigned int n, unsigned int flags)
 		ops->arch_invalidate_secondary_tlbs = flush;
 		return dev;
 	}
-	ops->invalidate_range_start = start;
+	if (!(flags & NO_START))
+		ops->invalidate_range_start = start;
 	if (!(flags & NO_END))
 		ops->invalidate_range_end = end;
 #ifdef HAVE_TRACK_RANGES

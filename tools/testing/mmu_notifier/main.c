@@ -30,16 +30,31 @@ static void usage(FILE *to)
 "Exit 0 if every schedule was tried and is good, 1 if not, 2 if it cannot be said.\n");
 }
 
+/* The programs, one after the other; NULL behind the last */
 static const struct program *get(unsigned int i)
 {
-	return i < nr_programs ? &programs[i] : &misuse[i - nr_programs];
+	static const struct {
+		const struct program *programs;
+		const unsigned int *n;
+	} files[] = {
+		{ programs, &nr_programs }, { windows, &nr_windows },
+		{ waits, &nr_waits }, { misuse, &nr_misuse },
+	};
+	unsigned int file;
+
+	for (file = 0; file < sizeof(files) / sizeof(files[0]); file++) {
+		if (i < *files[file].n)
+			return &files[file].programs[i];
+		i -= *files[file].n;
+	}
+	return NULL;
 }
 
 static const struct program *find(const char *name)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr_programs + nr_misuse; i++)
+	for (i = 0; get(i); i++)
 		if (!strcmp(get(i)->name, name))
 			return get(i);
 	fprintf(stderr, "explore: no program \"%s\"; --list names them\n", name);
@@ -143,7 +158,7 @@ int main(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	unsigned int bound = NO_BOUND, i, n;
+	unsigned int bound = NO_BOUND, i;
 	bool first = false;
 	const char *trace = NULL;
 	double seconds = 60;
@@ -154,7 +169,7 @@ int main(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case 'l':
-			for (i = 0; i < nr_programs + nr_misuse; i++)
+			for (i = 0; get(i); i++)
 				printf("%-24s %s\n", get(i)->name, get(i)->about);
 			return GOOD;
 		case 'b':
@@ -196,8 +211,7 @@ int main(int argc, char **argv)
 		program = find(argv[optind]);
 		return show(trace);
 	}
-	n = argc > optind ? argc - optind : nr_programs + nr_misuse;
-	for (i = 0; i < n; i++) {
+	for (i = 0; argc > optind ? optind + i < argc : !!get(i); i++) {
 		program = argc > optind ? find(argv[optind + i]) : get(i);
 		if (explore(bound, seconds) > ret)
 			ret = FAILED;

@@ -3,7 +3,7 @@
  * What a driver must not do. The core has to say so: with a warning, after which
  * everything is as it was, or with what lockdep or might_sleep() say.
  */
-#include "device.h"
+#include "tasks.h"
 
 static spinlock_t spinlock STATE;
 
@@ -371,7 +371,7 @@ static void remove(void) { interval_remove(intervals[3]); }
 static void insert(void) { try_insert(&one_pass, PAGE); }
 static void add(void) { try_register(lists[2]); }
 static void unregister(void) { list_unregister(lists[1]); }
-static void wait_valid(void) { mmu_notifier_range_wait_valid(mm, ADDRESS(0), ADDRESS(1)); }
+static void query_wait(void) { mmu_notifier_range_wait_valid(mm, ADDRESS(0), ADDRESS(1)); }
 static void synchronize(void) { mmu_notifier_synchronize(); }
 
 /* Called from a callback of the list's second device */
@@ -399,8 +399,6 @@ static void add_locked(void)
 {
 	__mmu_notifier_register(&lists[2]->notifier, mm);
 }
-
-#define NEEDS(call) .optional = true, .needs = call
 
 const struct program misuse[] = {
 	{
@@ -566,7 +564,7 @@ const struct program misuse[] = {
 	{
 		"sleeps-read-begin", "read_begin with a spinlock held",
 		two_and_interval, end, { { "driver", under_lock, (long)read_begin } },
-		.must = "sleeps in mmu_interval_read_begin", NEEDS(mmu_notifier_unregister_no_release),
+		.must = "read_begin with a spinlock held", NEEDS(mmu_notifier_unregister_no_release),
 	},
 	{
 		"sleeps-remove", "remove with a spinlock held",
@@ -590,8 +588,8 @@ const struct program misuse[] = {
 	},
 	{
 		"sleeps-wait-valid", "wait_valid with a spinlock held",
-		two_and_interval, end, { { "driver", under_lock, (long)wait_valid } },
-		.must = "sleeps in mmu_notifier_range_wait_valid", NEEDS(mmu_notifier_unregister_no_release),
+		two_and_interval, end, { { "driver", under_lock, (long)query_wait } },
+		.must = "range_wait_valid with a spinlock held", NEEDS(mmu_notifier_unregister_no_release),
 	},
 	{
 		"sleeps-synchronize", "synchronize with a spinlock held",
@@ -620,7 +618,7 @@ const struct program misuse[] = {
 	},
 	{
 		"callback-wait-valid", "wait_valid in a callback",
-		two_and_interval, end, { { "driver", in_callback, (long)wait_valid } },
+		two_and_interval, end, { { "driver", in_callback, (long)query_wait } },
 		.must = "lock order", NEEDS(mmu_notifier_unregister_no_release),
 	},
 };

@@ -3,123 +3,7 @@
  * The programs: each sets something up, lets some tasks loose on it, and takes
  * down what they have left.
  */
-#include "device.h"
-
-/* Tasks that several programs use */
-
-static void unmap_0(void *flags) { invalidate(0, 0, (long)flags); }
-static void unmap_01(void *flags) { invalidate(0, 1, (long)flags); }
-static void unmap_2(void *flags) { invalidate(2, 2, (long)flags); }
-
-static void unmap_twice(void *flags)
-{
-	invalidate(0, 0, (long)flags);
-	invalidate(0, 0, (long)flags);
-}
-
-static void read_0(void *n)
-{
-	interval_fault(intervals[(long)n], 0);
-}
-
-static void remove_n(void *n)
-{
-	interval_destroy(intervals[(long)n]);
-}
-
-/* Lets the ranges in progress call it first. */
-static void remove_when_valid(void *n)
-{
-	struct interval *dev = intervals[(long)n];
-	unsigned long start = dev->notifier.interval_tree.start;
-	unsigned long end = dev->notifier.interval_tree.last + 1;
-
-	ledger_goes(dev->id);
-	do
-		mmu_notifier_range_wait_valid(mm, start, end);
-	while (!mmu_notifier_range_is_valid(mm, start, end));
-	interval_destroy(dev);
-}
-
-static void read_and_remove(void *n)
-{
-	struct interval *dev = intervals[(long)n];
-
-	interval_fault(dev, 0);
-	interval_destroy(dev);
-}
-
-static void insert_read_remove(void *n)
-{
-	struct interval *dev = intervals[(long)n];
-
-	interval_insert(dev);
-	if (!interval_fault(dev, 0)) {
-		fault_in(0);
-		interval_fault(dev, 0);
-	}
-	interval_destroy(dev);
-}
-
-static void insert_remove(void *n)
-{
-	struct interval *dev = intervals[(long)n];
-
-	interval_insert(dev);
-	interval_destroy(dev);
-}
-
-static void unregister_n(void *n)
-{
-	list_unregister(lists[(long)n]);
-}
-
-static void leave(void *unused)
-{
-	mmput(mm);
-}
-
-static void one_interval(void)
-{
-	mm_create();
-	interval_insert(interval_create(0, 0, 1, 0));
-}
-
-static void two_intervals(void)
-{
-	mm_create();
-	interval_insert(interval_create(0, 0, 0, 0));
-	interval_insert(interval_create(1, 0, 1, 0));
-}
-
-/* An mm that has had an interval notifier, and two that are not inserted yet */
-static void no_interval_left(void)
-{
-	mm_create();
-	interval_insert(interval_create(0, 3, 3, 0));
-	interval_destroy(intervals[0]);
-	interval_create(0, 0, 1, 0);
-	interval_create(1, 0, 0, 0);
-}
-
-static void end(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < MAX_DEVICES; i++)
-		if (intervals[i] && !memory_error(intervals[i], 1) &&
-		    ledger_demands(&intervals[i]->notifier))
-			interval_destroy(intervals[i]);
-	for (i = 0; i < MAX_DEVICES; i++)
-		if (lists[i] && !memory_error(lists[i], 1) &&
-		    ledger_demands(&lists[i]->notifier))
-			list_unregister(lists[i]);
-	if (!memory_error(mm, sizeof(*mm)))
-		mmput(mm);
-	ledger_finish();
-}
-
-/* Programs with more than that */
+#include "tasks.h"
 
 static void fail_list_beside_interval(void)
 {
@@ -212,11 +96,6 @@ static void register_unregister(void *n)
 		list_unregister(lists[(long)n]);
 }
 
-static void insert_n(void *n)
-{
-	interval_insert(intervals[(long)n]);
-}
-
 static void put_n(void *n)
 {
 	list_drop(lists[(long)n]);
@@ -306,36 +185,6 @@ static void nothing_yet_to_get(void)
 	mm->signal_pending = true;
 }
 
-static bool reader_is_done STATE;
-
-static bool is_done(void *unused)
-{
-	return reader_is_done;
-}
-
-/* A range that goes on until the reader is done */
-static void hold(unsigned int page)
-{
-	struct mmu_notifier_range *range = NEW(struct mmu_notifier_range);
-
-	down_read(mm->rmap);
-	mmu_notifier_range_init(range, MMU_NOTIFY_CLEAR, 0, mm, ADDRESS(page),
-				ADDRESS(page + 1));
-	ledger_range_begins(range, false);
-	mmu_notifier_invalidate_range_start(range);
-	ledger_range_started(range, 0);
-	block("the reader", NULL, NULL, is_done, NULL);
-	mmu_notifier_invalidate_range_end(range);
-	ledger_range_ended(range);
-	kfree(range);
-	up_read(mm->rmap);
-}
-
-static void hold_elsewhere(void *unused)
-{
-	hold(2);
-}
-
 static bool reader_sleeps_or_is_done(void *unused)
 {
 	return reader_is_done || (tasks[0].queue && !tasks[0].woken);
@@ -346,12 +195,6 @@ static void hold_newer(void *unused)
 {
 	block("the reader begins to wait", NULL, NULL, reader_sleeps_or_is_done, NULL);
 	hold(0);
-}
-
-static void read_say(void *n)
-{
-	read_0(n);
-	reader_is_done = true;
 }
 
 static void read_remove_say(void *n)
@@ -369,7 +212,7 @@ static void two_elsewhere(void)
 
 static void is_valid(void *unused)
 {
-	mmu_notifier_range_wait_valid(mm, ADDRESS(0), ADDRESS(1));
+	wait_valid(ADDRESS(0), ADDRESS(1));
 	mmu_notifier_range_is_valid(mm, ADDRESS(0), ADDRESS(1));
 }
 
@@ -406,146 +249,139 @@ static void drop_mm_of_two(void *unused)
 	drop_mm(0);
 }
 
-static void gone(void)
-{
-	ledger_finish();
-}
-
-#define NEEDS(call) .optional = true, .needs = call
-
 const struct program programs[] = {
 	{
 		"read", "a reader beside two ranges",
-		one_interval, end,
+		one_interval, take_down,
 		{ { "reader", read_0, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
 	}, {
 		"read-twice", "a reader, and a thread that unmaps twice",
-		one_interval, end,
+		one_interval, take_down,
 		{ { "reader", read_0, 0 }, { "ranges", unmap_twice, 0 } },
 	}, {
 		"read-three", "a reader beside three ranges",
-		one_interval, end,
+		one_interval, take_down,
 		{ { "reader", read_0, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 },
 		  { "range 3", unmap_01, 0 } }, .bound = 3,
 	}, {
 		"read-second", "a reader of the one that a walk comes to second",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "reader", read_0, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"read-fresh", "a reader that waits gets a number that has not collided already",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "reader", read_0, 1 }, { "range", unmap_0, 0 } }, 
 		.promise = FRESH,
 	}, {
 		"remove", "removed and freed, beside two ranges",
-		one_interval, end,
+		one_interval, take_down,
 		{ { "remover", read_and_remove, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
 	}, {
 		"remove-second", "the one that a walk comes to second is removed",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "remover", remove_n, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"remove-delivers", "the one that a walk comes to second is removed: it is called",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "remover", remove_n, 1 }, { "range", unmap_0, 0 } },
 		.promise = DELIVERS,
 	}, {
 		"remove-when-valid", "the same, when the queries say that nothing is in progress",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "remover", remove_when_valid, 1 }, { "range", unmap_0, 0 }, { "other", unmap_01, 0 } },
 		.promise = DELIVERS,
 		NEEDS(mmu_notifier_range_is_valid),
 	}, {
 		"remove-first", "the one that a walk calls is removed",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "remover", remove_n, 0 }, { "range", unmap_0, 0 }, { "reader", read_0, 1 } },
 	}, {
 		"remove-both", "two removals beside a range",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "remover 0", remove_n, 0 }, { "remover 1", remove_n, 1 }, { "range", unmap_01, 0 } },
 	}, {
 		"insert", "inserted, read and removed, beside two ranges",
-		no_interval_left, end,
+		no_interval_left, take_down,
 		{ { "driver", insert_read_remove, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
 	}, {
 		"insert-both", "two come and go, beside a range",
-		no_interval_left, end,
+		no_interval_left, take_down,
 		{ { "driver 0", insert_remove, 0 }, { "driver 1", insert_remove, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"insert-again", "removed and inserted again, beside two ranges",
-		two_intervals, end,
+		two_intervals, take_down,
 		{ { "driver", insert_again, 1 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_0, 0 } },
 	}, {
 		"insert-beside-list", "two are the first interval beside a list",
-		list_and_two_to_insert, end,
+		list_and_two_to_insert, take_down,
 		{ { "driver 0", insert_remove, 0 }, { "driver 1", insert_remove, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"two-pass", "finish passes, and a removal",
-		two_pass, end,
+		two_pass, take_down,
 		{ { "remover", remove_n, 0 }, { "range", unmap_0, 0 }, { "reader", read_0, 1 } },
 	}, {
 		"elsewhere", "neither reader nor remover waits for what does not overlap",
-		two_elsewhere, end,
+		two_elsewhere, take_down,
 		{ { "driver", read_remove_say, 0 }, { "elsewhere", hold_elsewhere, 0 }, { "range", unmap_0, 0 } }
 	}, {
 		"newer", "a reader does not wait for what has begun after it",
-		one_interval, end,
+		one_interval, take_down,
 		{ { "reader", read_say, 0 }, { "range", unmap_0, 0 }, { "newer", hold_newer, 0 } }
 	}, {
 		"nonblock-list-fails", "start fails in the list, a reader and a remover of an interval",
-		fail_list_beside_interval, end,
+		fail_list_beside_interval, take_down,
 		{ { "driver", read_and_remove, 0 }, { "oom", unmap_0, NONBLOCK }, { "range", unmap_0, 0 } },
 	}, {
 		"nonblock-unwind", "start fails at any of three in the list",
-		three_lists, end,
+		three_lists, take_down,
 		{ { "oom", unmap_0, NONBLOCK }, { "range", unmap_0, 0 } },
 	}, {
 		"nonblock-unregister", "start fails, and one is unregistered meanwhile",
-		three_lists, end,
+		three_lists, take_down,
 		{ { "oom", unmap_0, NONBLOCK }, { "driver", unregister_n, 1 } },
 	}, {
 		"nonblock-mixed", "start fails at any of two intervals and a list",
-		mixed, end,
+		mixed, take_down,
 		{ { "oom", unmap_0, NONBLOCK }, { "reader", read_0, 1 }, { "range", unmap_01, 0 } },
 	}, {
 		"nonblock-two-pass", "start fails after a first pass",
-		nonblock_two_pass, end,
+		nonblock_two_pass, take_down,
 		{ { "oom", unmap_0, NONBLOCK }, { "remover", remove_n, 0 } },
 	}, {
 		"list", "a driver of the list reads, beside two ranges",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "reader", list_reader, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
 	}, {
 		"register", "registered beside ranges",
-		one_list_unregistered, end,
+		one_list_unregistered, take_down,
 		{ { "driver", register_n, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
 	}, {
 		"register-unregister", "one is registered while another is unregistered",
-		two_lists_and_one, end,
+		two_lists_and_one, take_down,
 		{ { "driver 0", register_n, 2 }, { "driver 1", unregister_n, 1 } },
 	}, {
 		"register-put", "two are registered, and put",
-		two_lists_and_one, end,
+		two_lists_and_one, take_down,
 		{ { "driver 0", register_and_put, 2 }, { "driver 1", put_n, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"first", "the first of each kind, with signals, beside a range",
-		nothing_yet, end,
+		nothing_yet, take_down,
 		{ { "list", register_unregister, 0 }, { "interval", insert_n, 0 }, { "range", unmap_0, 0 } },
 	}, {
 		"first-intervals", "two are the first interval",
-		nothing_yet, end,
+		nothing_yet, take_down,
 		{ { "driver 0", insert_n, 0 }, { "driver 1", insert_n, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"unregister", "unregistered and freed, beside two ranges",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "driver 0", unregister_n, 0 }, { "driver 1", unregister_n, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"unregister-one", "the one that a walk calls is unregistered, the next is called",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "driver", unregister_n, 1 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
 	}, {
 		"unregister-exit", "unregistered beside exit",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "driver", unregister_n, 0 }, { "exit", leave, 0 } },
 	}, {
 		"exit-range", "exit beside a truncation",
@@ -557,7 +393,7 @@ const struct program programs[] = {
 		{ { "driver", drop_mm_of_two, 0 }, { "exit", leave, 0 } },
 	}, {
 		"put", "put beside a range and a put",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "driver 0", put_n, 0 }, { "driver 1", put_n, 1 }, { "range", unmap_0, 0 } },
 	}, {
 		"put-exit", "put beside exit",
@@ -565,15 +401,15 @@ const struct program programs[] = {
 		{ { "driver 0", put_n, 0 }, { "driver 1", unregister_n, 1 }, { "exit", leave, 0 } },
 	}, {
 		"get-put", "two get and put the same",
-		nothing_yet_to_get, end,
+		nothing_yet_to_get, take_down,
 		{ { "driver 0", get_put, 0 }, { "driver 1", get_put, 0 }, { "range", unmap_0, 0 } },
 	}, {
 		"synchronize", "a module is unloaded after its last put",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "driver", put_and_say, 0 }, { "unload", unload, 0 }, { "range", unmap_0, 0 } },
 	}, {
 		"no-release", "unregistered without waiting, freed by call_srcu",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "driver 0", no_release_n, 0 }, { "driver 1", no_release_n, 1 }, { "range", unmap_0, 0 } },
 		NEEDS(mmu_notifier_unregister_no_release),
 	}, {
@@ -583,15 +419,15 @@ const struct program programs[] = {
 		NEEDS(mmu_notifier_unregister_no_release),
 	}, {
 		"young", "young bits beside unregister",
-		two_lists, end,
+		two_lists, take_down,
 		{ { "rmap", test_young, 0 }, { "driver", unregister_n, 0 } },
 	}, {
 		"flush", "secondary TLBs beside unregister",
-		tlb, end,
+		tlb, take_down,
 		{ { "rmap", flush, 0 }, { "driver", unregister_n, 0 } },
 	}, {
 		"is-valid", "the queries beside two ranges",
-		one_interval, end,
+		one_interval, take_down,
 		{ { "query", is_valid, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_2, 0 } },
 		NEEDS(mmu_notifier_range_is_valid),
 	},

@@ -41,6 +41,7 @@ else
 	show include/linux/mmu_notifier.h | update "$dir/linux/mmu_notifier.h"
 fi
 # What only some cores have, where the linker cannot say it
-if grep -q 'bool track_ranges;' "$dir/linux/mmu_notifier.h"; then
-	echo '#define HAVE_TRACK_RANGES'
-fi | update "$dir/core/has.h"
+{
+	! grep -q 'bool track_ranges;' "$dir/linux/mmu_notifier.h" || echo '#define HAVE_TRACK_RANGES'
+	! grep -q 'insert_seq;' "$dir/linux/mmu_notifier.h" || echo '#define HAVE_WINDOWS'
+} | update "$dir/core/has.h"

@@ -6,6 +6,8 @@ static void queue_wake_now(const void *queue, bool all);
 
 #define PC __builtin_return_address(0)
 
+unsigned long jiffies STATE = 1000;
+
 /* prepare_to_wait(): a wake-up from here on is not lost. */
 void queue_add(const void *queue)
 {
@@ -57,6 +59,19 @@ void task_wake(struct task *task)
 	queue_wake(task, false);
 }
 
+/* Whom complete() wakes, while it holds the lock of the completion. */
+static const struct completion *completing[MAX_TASKS] STATE;
+
+static bool is_unlocked(void *x)
+{
+	int i;
+
+	for (i = 0; i < MAX_TASKS; i++)
+		if (completing[i] == x)
+			return false;
+	return true;
+}
+
 static bool wait_done(struct completion *x)
 {
 	if (!x->done)
@@ -67,38 +82,60 @@ static bool wait_done(struct completion *x)
 	return true;
 }
 
-/* 0, -EINTR or -ETIME */
-int completion_wait(struct completion *x, int how)
+static void check_completion(const struct completion *x)
 {
-	int ret = 0;
+	const char *error = memory_error(x, sizeof(*x));
+
+	if (error)
+		fail("%s completes what is %s", current->comm, error);
+}
+
+/* What is left of the time, or 0; -ERESTARTSYS if killed. */
+long completion_wait(struct completion *x, int how, long timeout)
+{
+	long ret = timeout;
 
 	may_sleep("wait_for_completion");
+	if (timeout == MAX_SCHEDULE_TIMEOUT)
+		how &= ~SLEEP_TIMED;
 	for (;;) {
-		queue_add(&x->wait);
+		block("wait_for_completion", x, PC, is_unlocked, x);
+		current->queue = &x->wait;
+		current->woken = false;
 		if (wait_done(x)) {
+			ret = timeout > 0 ? timeout : 1;
+			break;
+		}
+		if (ret <= 0)
+			break;
+		switch (queue_sleep(&x->wait, "asleep in wait_for_completion", how)) {
+		case -EINTR:
+			ret = -ERESTARTSYS;
+			break;
+		case -ETIME:
+			jiffies += timeout;
 			ret = 0;
 			break;
 		}
-		if (ret)
-			break;
-		ret = queue_sleep(&x->wait, "wait_for_completion", how);
 	}
 	queue_del(&x->wait);
 	return ret;
 }
 
-void completion_done(struct completion *x, bool all)
+/* A waiter that looks at something else can be gone before this returns. */
+void completion_complete(struct completion *x, bool all)
 {
 	point("complete", x, PC);
-	if (memory_error(x, sizeof(*x)))
-		fail("%s completes what is %s", current->comm,
-		     memory_error(x, sizeof(*x)));
+	check_completion(x);
+	if (x->done)
+		fail("%s completes what is completed already", current->comm);
 	race_release(x);
-	if (all)
-		x->done = UINT_MAX;
-	else if (x->done != UINT_MAX)
-		x->done++;
+	x->done = all ? UINT_MAX : 1;
 	queue_wake_now(&x->wait, all);
+	completing[current - tasks] = x;
+	point("complete returns", x, PC);
+	check_completion(x);
+	completing[current - tasks] = NULL;
 }
 
 void queue_wake(const void *queue, bool all)
@@ -121,6 +158,7 @@ static void queue_wake_now(const void *queue, bool all)
 		if (tasks[i].queue != queue || tasks[i].woken)
 			continue;
 		tasks[i].woken = true;
+		tasks[i].wakeups++;
 		tasks[i].queue = NULL;
 		if (!all)
 			break;
