@@ -97,7 +97,7 @@ void interval_remove(struct interval *dev);
 void interval_destroy(struct interval *dev);
 
 /* list.c: a driver with a notifier of the list, after KVM's */
-enum { NO_END = 8, TRACKS = 16, TLB = 32, NO_START = 512, NO_RELEASE = 1024 };
+enum { NO_END = 8, TRACKS = 16, TLB = 32, NO_START = 512, NO_RELEASE = 1024, FAILS = 2048 };
 struct list_device {
 	struct mmu_notifier notifier;
 	struct mutex lock;

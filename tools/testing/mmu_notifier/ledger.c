@@ -251,6 +251,14 @@ static uint8_t in_tree(const struct mmu_notifier_range *range)
 	return mask;
 }
 
+/* A range that is not known yet is listed in this step, and so after the removal. */
+static bool calls(const struct mmu_notifier_range *range, uint8_t bit)
+{
+	const struct range *r = find_range(range);
+
+	return r && r->listed && (r->window & bit);
+}
+
 static void observe_range(const struct mmu_notifier_range *range)
 {
 	struct range *r = find_range(range);
@@ -270,24 +278,26 @@ static void observe_range(const struct mmu_notifier_range *range)
 	is_newer(range);
 }
 
-/* Nothing that a range on the list may still call leaves the tree, or stays for more. */
+/* Nothing that a range on the list calls leaves the tree, or stays for any other. */
 static void observe_device(struct device *dev)
 {
 	const struct mmu_notifier_range *range = NULL;
+	uint8_t bit = 1 << (dev - devices);
 	bool active = false, ending = false;
 	unsigned int i;
 	bool has = core_has(dev->notifier);
 
 	for (i = 0; i < MAX_TASKS; i++)
-		ending |= ranges[i].range && overlaps(dev, ranges[i].range);
+		ending |= ranges[i].range &&
+			  (!ranges[i].listed || (ranges[i].window & bit));
 	while ((range = core_next(range)))
-		active |= overlaps(dev, range);
+		active |= calls(range, bit);
 	if (dev->in_tree && !has && active)
-		fail("%s leaves the tree, and a range that overlaps is in progress",
+		fail("%s leaves the tree, and a range that calls it is in progress",
 		     name(dev - devices));
 	if (has && !active && !ending && dev->where == GOING && dev->remover->queue &&
 	    !dev->remover->woken)
-		fail("%s is to be removed, and nothing that overlaps is in progress",
+		fail("%s is to be removed, and nothing that calls it is in progress",
 		     name(dev - devices));
 	dev->in_tree = has;
 }
@@ -347,13 +357,13 @@ void ledger_range_started(const struct mmu_notifier_range *range, int ret)
 	for (i = 0; i < nr_devices; i++) {
 		uint8_t bit = 1 << i;
 
+		if (!ret && devices[i].only_end)
+			r->started |= bit;
 		if (!ret && (r->failed & bit))
 			fail("%s's start has failed, but not the start", name(i));
 		if (!ret && (r->must & bit) && !exiting &&
 		    !((devices[i].interval ? r->invalidated : r->started) & bit))
 			fail("lost: the range that starts has not called %s", name(i));
-		if (!ret && devices[i].only_end)
-			r->started |= bit;
 		if (ret && (r->started & ~r->ended & bit) && devices[i].where == IN &&
 		    !exiting)
 			fail("start has failed, and %s's end is not called", name(i));
@@ -533,6 +543,9 @@ void ledger_wait_done(int ret, unsigned long deadline)
 	case -ETIMEDOUT:
 		if (!deadline || time_before(jiffies, deadline))
 			fail("%s: -ETIMEDOUT before the deadline", current->comm);
+		/* As far as no other timer has moved it */
+		if (time_after(jiffies, deadline + 100))
+			fail("%s: -ETIMEDOUT long after the deadline", current->comm);
 		return;
 	default:
 		fail("%s: the wait returns %d", current->comm, ret);

@@ -14,7 +14,8 @@ static int try_start(struct list_device *dev, const struct mmu_notifier_range *r
 {
 	if (mmu_notifier_range_blockable(range)) {
 		mutex_lock(&dev->lock);
-	} else if (((dev->flags & MAY_FAIL) && choose(2, "start fails?")) ||
+	} else if ((dev->flags & FAILS) ||
+		   ((dev->flags & MAY_FAIL) && choose(2, "start fails?")) ||
 		   !mutex_trylock(&dev->lock)) {
 		return -EAGAIN;
 	}

@@ -381,6 +381,28 @@ static void in_callback(void *func)
 	invalidate(0, 0, 0);
 }
 
+static void in_end(void *func)
+{
+	lists[1]->in_end = func;
+	invalidate(0, 0, 0);
+}
+
+/* The start of the first one that was registered fails, after the other's. */
+static void two_of_which_one_fails(void)
+{
+	mm_create();
+	list_register(list_create(0, FAILS));
+	list_register(list_create(1, 0));
+	list_create(2, 0);
+	interval_create(3, 0, 1, 0);
+}
+
+static void sleep_in_unwinding(void *unused)
+{
+	lists[1]->in_end = synchronize;
+	invalidate(0, 0, NONBLOCK);
+}
+
 /* As in munmap() */
 static void in_callback_locked(void *func)
 {
@@ -615,6 +637,16 @@ const struct program misuse[] = {
 		"callback-add", "add in a callback",
 		two_and_interval, end, { { "driver", in_callback, (long)add } },
 		.must = "lock order", NEEDS(mmu_notifier_unregister_no_release),
+	},
+	{
+		"end-read-begin", "read_begin in a callback of end",
+		two_and_interval, end, { { "driver", in_end, (long)read_begin } },
+		.must = "lock order", NEEDS(mmu_notifier_unregister_no_release),
+	},
+	{
+		"sleeps-unwinding", "an end that sleeps where start must not, and has failed",
+		two_of_which_one_fails, end, { { "driver", sleep_in_unwinding, 0 } },
+		.must = "where it must not", NEEDS(mmu_notifier_unregister_no_release),
 	},
 	{
 		"callback-wait-valid", "wait_valid in a callback",

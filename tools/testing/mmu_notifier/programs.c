@@ -19,6 +19,22 @@ static void three_lists(void)
 	list_register(list_create(2, MAY_FAIL));
 }
 
+/* The second has nothing that a start calls. */
+static void three_lists_one_without_start(void)
+{
+	mm_create();
+	list_register(list_create(0, MAY_FAIL));
+	list_register(list_create(1, NO_START));
+	list_register(list_create(2, MAY_FAIL));
+}
+
+static void list_without_release(void)
+{
+	mm_create();
+	list_register(list_create(0, NO_RELEASE));
+	list_register(list_create(1, 0));
+}
+
 static void two_lists(void)
 {
 	mm_create();
@@ -336,6 +352,11 @@ const struct program programs[] = {
 		three_lists, take_down,
 		{ { "oom", unmap_0, NONBLOCK }, { "range", unmap_0, 0 } },
 	}, {
+		"nonblock-no-start", "start fails beside a notifier without one",
+		three_lists_one_without_start, take_down,
+		{ { "oom", unmap_0, NONBLOCK }, { "range", unmap_0, 0 } },
+		NEEDS(mmu_notifier_unregister_no_release),
+	}, {
 		"nonblock-unregister", "start fails, and one is unregistered meanwhile",
 		three_lists, take_down,
 		{ { "oom", unmap_0, NONBLOCK }, { "driver", unregister_n, 1 } },
@@ -391,6 +412,10 @@ const struct program programs[] = {
 		"exit-two-pass", "exit beside removals, with finish passes",
 		two_pass_exits, gone,
 		{ { "driver", drop_mm_of_two, 0 }, { "exit", leave, 0 } },
+	}, {
+		"exit-no-release", "exit where a notifier has no release, beside unregister",
+		list_without_release, take_down,
+		{ { "driver", unregister_n, 0 }, { "exit", leave, 0 } },
 	}, {
 		"put", "put beside a range and a put",
 		two_lists, take_down,

@@ -97,6 +97,18 @@ today() {
 	done < <("$build/today/explore" --list)
 }
 
+# The walks again, with other numbers of subscriptions at once, and fewer preemptions
+batches() {
+	local batch program about
+	for batch in 1 3; do
+		BATCH=$batch compile "batch$batch" "$commit" || continue
+		while read -r program about; do
+			[[ $program =~ ^(exit|hand|insert|nonblock|remove|two)- ]] || continue
+			expect "batch$batch.$program" ok "batch$batch" "$program" --bound 2
+		done < <("$build/batch$batch/explore" --list)
+	done
+}
+
 cases() {
 	local core program ignored wrong last=
 	local -a options
@@ -143,6 +155,7 @@ bad_input() {
 
 SECONDS=0
 today
+batches
 cases
 bad_input
 printf 'explorer: %d passed, %d failed, in %d:%02d\n' "$passed" "$failed" \

@@ -49,6 +49,25 @@ static void read_killed(void *n)
 	read_killable(n);
 }
 
+/* For ranges that end only after it */
+static void read_soon_say(void *n)
+{
+	read_soon(n);
+	reader_is_done = true;
+}
+
+static void read_late_say(void *n)
+{
+	read_late(n);
+	reader_is_done = true;
+}
+
+static void read_killable_say(void *n)
+{
+	read_killable(n);
+	reader_is_done = true;
+}
+
 static void wait_0(void *unused)
 {
 	wait_valid(ADDRESS(0), ADDRESS(1));
@@ -67,6 +86,18 @@ static void wait_late(void *unused)
 static void wait_killable(void *unused)
 {
 	wait_valid_timeout(ADDRESS(0), ADDRESS(1), NEVER);
+}
+
+static void wait_soon_say(void *unused)
+{
+	wait_soon(NULL);
+	reader_is_done = true;
+}
+
+static void wait_killable_say(void *unused)
+{
+	wait_killable(NULL);
+	reader_is_done = true;
 }
 
 static void check(bool good, const char *what)
@@ -210,6 +241,32 @@ const struct program waits[] = {
 		one_interval, take_down,
 		{ { "reader", read_killed, 0 }, { "range", unmap_0, 0 } },
 		NEEDS(mmu_interval_read_begin_timeout),
+	}, {
+		"read-timeout-held", "a reader with a deadline, and a range that ends only after it",
+		one_interval, take_down,
+		{ { "reader", read_soon_say, 0 }, { "range 1", hold_n, 0 }, { "range 2", unmap_01, 0 } },
+		NEEDS(mmu_interval_read_begin_timeout),
+	}, {
+		"read-late-held", "the same, and the deadline is over",
+		one_interval, take_down,
+		{ { "reader", read_late_say, 0 }, { "range", hold_n, 0 } },
+		NEEDS(mmu_interval_read_begin_timeout),
+	}, {
+		"read-killed-held", "a reader that is killed, and a range that ends only after it",
+		one_interval, take_down,
+		{ { "reader", read_killable_say, 0 }, { "range 1", hold_n, 0 }, { "range 2", unmap_01, 0 },
+		  { "killer", kill_first, 0 } }, .bound = 3,
+		NEEDS(mmu_interval_read_begin_timeout),
+	}, {
+		"wait-valid-timeout-held", "the wait of the queries with a deadline, beside such a range",
+		one_interval, take_down,
+		{ { "query", wait_soon_say, 0 }, { "range", hold_n, 0 } },
+		NEEDS(mmu_notifier_range_wait_valid_timeout),
+	}, {
+		"wait-valid-killed-held", "the wait of the queries, killed, beside such a range",
+		one_interval, take_down,
+		{ { "query", wait_killable_say, 0 }, { "range", hold_n, 0 }, { "killer", kill_first, 0 } },
+		NEEDS(mmu_notifier_range_wait_valid_timeout),
 	}, {
 		"read-timeouts", "two readers with deadlines, and one without, beside a range",
 		two_intervals, take_down,

@@ -37,10 +37,33 @@ static void three_and_two_to_come(void)
 	interval_create(4, 0, 3, 0);
 }
 
+/* One that comes between what a walk has still to call */
+static void three_and_one_between(void)
+{
+	mm_create();
+	interval_insert(interval_create(0, 0, 0, 0));
+	interval_insert(interval_create(1, 0, 2, 0));
+	interval_insert(interval_create(2, 2, 2, 0));
+	interval_create(3, 1, 1, 0);
+}
+
+static void unmap_012(void *unused)
+{
+	invalidate(0, 2, 0);
+}
+
 static void four_intervals(void)
 {
 	three_intervals();
 	interval_insert(interval_create(3, 0, 3, 0));
+}
+
+/* Two that a walk in progress looks at last, if they come in time */
+static void four_and_two_to_come(void)
+{
+	four_intervals();
+	interval_create(4, 0, 0, 0);
+	interval_create(5, 0, 3, 0);
 }
 
 static void insert_both(void *unused)
@@ -166,6 +189,15 @@ const struct program windows[] = {
 		"insert-into-walk", "two are inserted beside a range",
 		three_and_two_to_come, take_down,
 		{ { "driver", insert_both, 0 }, { "range", unmap_0, 0 } },
+	}, {
+		"insert-between", "one is inserted between those that a walk has still to call",
+		three_and_one_between, take_down,
+		{ { "driver", insert_remove, 3 }, { "range", unmap_012, 0 }, { "remover", remove_n, 1 } },
+	}, {
+		"insert-remove-cursor", "newer ones come and go where walks are about to continue",
+		four_and_two_to_come, take_down,
+		{ { "driver 4", insert_remove, 4 }, { "driver 5", insert_remove, 5 },
+		  { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } }, .bound = 2,
 	}, {
 		"insert-remove-newer", "one that is newer than a range comes and goes",
 		three_and_two_to_come, take_down,
