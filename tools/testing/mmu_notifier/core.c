@@ -4,9 +4,6 @@
 #include <core/has.h>
 #include <core/mmu_notifier.c>
 
-/* Looks at what it likes: that is no access of the task that is running. */
-#define ORACLE __attribute__((__no_sanitize_thread__))
-
 static void check_memory(const void *p, size_t size, const char *what)
 {
 	const char *error = memory_error(p, size);

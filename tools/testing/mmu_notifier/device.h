@@ -9,6 +9,9 @@
 #include "kernel.h"
 #include <linux/mmu_notifier.h>
 
+/* What it looks at and changes is no access of the task that is running. */
+#define ORACLE __attribute__((__no_sanitize_thread__))
+
 #define NEW(type) ((type *)arena_alloc(sizeof(type), #type))
 
 #define PAGES 4
@@ -83,6 +86,7 @@ struct interval {
 	unsigned int flags;
 	/* whose lock and mappings it uses, itself if no other's */
 	struct interval *owner;
+	bool closed;
 };
 extern struct interval *intervals[MAX_DEVICES];
 struct interval *interval_create(unsigned int n, unsigned int first,
@@ -91,6 +95,9 @@ int interval_insert(struct interval *dev);
 bool interval_fault(struct interval *dev, unsigned int page);
 void interval_read(struct interval *dev);
 int interval_fault_timeout(struct interval *dev, unsigned int page, unsigned long deadline);
+/* Its callbacks get no further; wait until so many are there */
+void interval_close(struct interval *dev, bool closed);
+void interval_await(struct interval *dev, unsigned int n);
 void interval_share(struct interval *dev, struct interval *owner);
 void interval_drop(struct interval *dev);
 void interval_remove(struct interval *dev);

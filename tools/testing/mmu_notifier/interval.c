@@ -25,6 +25,11 @@ static bool lock(struct interval *dev, const struct mmu_notifier_range *range)
 	return mutex_trylock(&dev->owner->lock);
 }
 
+static ORACLE bool is_open(void *dev)
+{
+	return !((struct interval *)dev)->closed;
+}
+
 static bool invalidate_start(struct mmu_interval_notifier *notifier,
 			     const struct mmu_notifier_range *range,
 			     unsigned long seq,
@@ -34,7 +39,7 @@ static bool invalidate_start(struct mmu_interval_notifier *notifier,
 	struct finish *f;
 
 	ledger_invalidate(dev->id, range);
-	point("callback", dev, __builtin_return_address(0));
+	block("callback", dev, __builtin_return_address(0), is_open, dev);
 	if (!lock(dev, range))
 		return false;
 	mmu_interval_set_seq(notifier, seq);
@@ -121,6 +126,33 @@ int interval_insert(struct interval *dev)
 	else
 		ledger_is_in(dev->id);
 	return ret;
+}
+
+ORACLE void interval_close(struct interval *dev, bool closed)
+{
+	dev->closed = closed;
+}
+
+struct awaited {
+	struct interval *dev;
+	unsigned int n;
+};
+
+static bool are_called(void *arg)
+{
+	const struct awaited *a = arg;
+	unsigned int i, n = 0;
+
+	for (i = 0; i < MAX_TASKS; i++)
+		n += tasks[i].ready == is_open && tasks[i].ready_arg == a->dev;
+	return n >= a->n;
+}
+
+void interval_await(struct interval *dev, unsigned int n)
+{
+	struct awaited a = { dev, n };
+
+	block("callbacks", dev, __builtin_return_address(0), are_called, &a);
 }
 
 /* Two notifiers of one driver: the memory of the first is the last to go. */

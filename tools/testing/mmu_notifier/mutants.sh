@@ -65,12 +65,19 @@ programs() { # BATCH
 		<("$build/mutant.$1/explore" --list | cut -d ' ' -f 1)
 }
 
-# Leaves in the log why it cannot be said.
+# All programs, first with few preemptions, which is where most breaks are. Leaves in
+# the log why it cannot be said.
 explore() { # BATCH
 	local -a todo
+	local n ret
 	compile "$1" >>"$build/mutant.log" 2>&1 || return 2
 	mapfile -t todo < <(programs "$1")
-	timeout 600 "$build/mutant.$1/explore" --first --bound "$bound" "${todo[@]}" >"$build/mutant.out" 2>&1
+	for ((n = 1; n <= bound; n++)); do
+		ret=0
+		timeout 600 "$build/mutant.$1/explore" --first --bound "$n" "${todo[@]}" \
+			>"$build/mutant.out" 2>&1 || ret=$?
+		[ "$ret" -eq 0 ] || return "$ret"
+	done
 }
 
 ret=0

@@ -4,7 +4,9 @@
 
 void unmap_0(void *flags) { invalidate(0, 0, (long)flags); }
 void unmap_01(void *flags) { invalidate(0, 1, (long)flags); }
+void unmap_1(void *flags) { invalidate(1, 1, (long)flags); }
 void unmap_2(void *flags) { invalidate(2, 2, (long)flags); }
+void unmap_012(void *flags) { invalidate(0, 2, (long)flags); }
 
 void unmap_twice(void *flags)
 {
@@ -167,8 +169,7 @@ static bool is_done(void *unused)
 	return reader_is_done;
 }
 
-/* A range that goes on until the reader is done */
-void hold(unsigned int page)
+struct mmu_notifier_range *range_begin(unsigned int page)
 {
 	struct mmu_notifier_range *range = NEW(struct mmu_notifier_range);
 
@@ -178,11 +179,23 @@ void hold(unsigned int page)
 	ledger_range_begins(range, false);
 	mmu_notifier_invalidate_range_start(range);
 	ledger_range_started(range, 0);
-	block("the reader", NULL, NULL, is_done, NULL);
+	return range;
+}
+
+void range_end(struct mmu_notifier_range *range)
+{
 	mmu_notifier_invalidate_range_end(range);
 	ledger_range_ended(range);
 	kfree(range);
 	up_read(mm->rmap);
+}
+
+void hold(unsigned int page)
+{
+	struct mmu_notifier_range *range = range_begin(page);
+
+	block("the reader", NULL, NULL, is_done, NULL);
+	range_end(range);
 }
 
 void hold_elsewhere(void *unused)

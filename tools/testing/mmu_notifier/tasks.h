@@ -9,7 +9,9 @@
 
 void unmap_0(void *flags);
 void unmap_01(void *flags);
+void unmap_1(void *flags);
 void unmap_2(void *flags);
+void unmap_012(void *flags);
 void unmap_twice(void *flags);
 void read_0(void *n);
 void read_say(void *n);
@@ -34,7 +36,9 @@ void take_down(void);
 /* for programs in which exit is a task */
 void gone(void);
 
-/* A range that goes on until reader_is_done */
+/* A range in two steps; one that goes on until reader_is_done */
+struct mmu_notifier_range *range_begin(unsigned int page);
+void range_end(struct mmu_notifier_range *range);
 extern bool reader_is_done;
 void hold(unsigned int page);
 void hold_elsewhere(void *unused);

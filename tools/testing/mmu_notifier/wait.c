@@ -59,23 +59,19 @@ void task_wake(struct task *task)
 	queue_wake(task, false);
 }
 
-/* Whom complete() wakes, while it holds the lock of the completion. */
+/* What each task is in complete() of, holding its lock. */
 static const struct completion *completing[MAX_TASKS] STATE;
-
-static bool is_unlocked(void *x)
-{
-	int i;
-
-	for (i = 0; i < MAX_TASKS; i++)
-		if (completing[i] == x)
-			return false;
-	return true;
-}
 
 static bool wait_done(struct completion *x)
 {
+	int i;
+
 	if (!x->done)
 		return false;
+	/* This takes the lock as well, so complete() is over. */
+	for (i = 0; i < MAX_TASKS; i++)
+		if (completing[i] == x)
+			completing[i] = NULL;
 	if (x->done != UINT_MAX)
 		x->done--;
 	race_acquire(x);
@@ -99,7 +95,7 @@ long completion_wait(struct completion *x, int how, long timeout)
 	if (timeout == MAX_SCHEDULE_TIMEOUT)
 		how &= ~SLEEP_TIMED;
 	for (;;) {
-		block("wait_for_completion", x, PC, is_unlocked, x);
+		point("wait_for_completion", x, PC);
 		current->queue = &x->wait;
 		current->woken = false;
 		if (wait_done(x)) {
@@ -134,7 +130,8 @@ void completion_complete(struct completion *x, bool all)
 	queue_wake_now(&x->wait, all);
 	completing[current - tasks] = x;
 	point("complete returns", x, PC);
-	check_completion(x);
+	if (completing[current - tasks])
+		check_completion(x);
 	completing[current - tasks] = NULL;
 }
 

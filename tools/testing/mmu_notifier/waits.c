@@ -114,14 +114,9 @@ static bool is_valid(unsigned long start, unsigned long end)
 /* One range of page 1, and what touches it or only its neighbours */
 static void check_edges(void *unused)
 {
-	struct mmu_notifier_range *range = NEW(struct mmu_notifier_range);
 	const unsigned long start = ADDRESS(1), end = ADDRESS(2);
+	struct mmu_notifier_range *range = range_begin(1);
 
-	down_read(mm->rmap);
-	mmu_notifier_range_init(range, MMU_NOTIFY_CLEAR, 0, mm, start, end);
-	ledger_range_begins(range, false);
-	mmu_notifier_invalidate_range_start(range);
-	ledger_range_started(range, 0);
 	check(is_valid(start - 1, start), "the byte before a range is not valid");
 	check(!is_valid(start - 1, start + 1), "the first byte of a range is valid");
 	check(!is_valid(start, start + 1), "the first byte of a range is valid");
@@ -131,10 +126,7 @@ static void check_edges(void *unused)
 	check(!is_valid(0, ULONG_MAX), "everything is valid");
 	wait_valid(start - 1, start);
 	wait_valid(end, end + 1);
-	mmu_notifier_invalidate_range_end(range);
-	ledger_range_ended(range);
-	kfree(range);
-	up_read(mm->rmap);
+	range_end(range);
 	check(is_valid(start, end), "a range that has ended is not valid");
 }
 
@@ -182,6 +174,19 @@ const struct program waits[] = {
 		one_interval, take_down,
 		{ { "reader 1", read_0, 0 }, { "reader 2", read_0, 0 }, { "range 1", unmap_0, 0 },
 		  { "range 2", unmap_01, 0 } }, .bound = 3,
+	}, {
+		"read-two-pages", "a reader beside two ranges that do not overlap each other",
+		one_interval, take_down,
+		{ { "reader", read_0, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_1, 0 } },
+	}, {
+		"read-signal", "a fatal signal does not end the wait of a reader without a deadline",
+		one_interval, take_down,
+		{ { "reader", read_0, 0 }, { "range", unmap_0, 0 }, { "killer", kill_first, 0 } },
+	}, {
+		"wait-valid-signal", "nor that of the queries",
+		one_interval, take_down,
+		{ { "query", wait_0, 0 }, { "range", unmap_0, 0 }, { "killer", kill_first, 0 } },
+		NEEDS(mmu_notifier_range_wait_valid),
 	}, {
 		"neighbours", "a reader between two ranges that it does not overlap",
 		middle_interval, take_down,

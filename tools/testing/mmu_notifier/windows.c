@@ -47,11 +47,6 @@ static void three_and_one_between(void)
 	interval_create(3, 1, 1, 0);
 }
 
-static void unmap_012(void *unused)
-{
-	invalidate(0, 2, 0);
-}
-
 static void four_intervals(void)
 {
 	three_intervals();
@@ -64,6 +59,74 @@ static void four_and_two_to_come(void)
 	four_intervals();
 	interval_create(4, 0, 0, 0);
 	interval_create(5, 0, 3, 0);
+}
+
+/*
+ * Two walks stop in the callback of 1. What is inserted then is behind 3, where
+ * they stop again, and are about to continue from it; behind that is 5.
+ */
+static void five_of_which_two_stop(void)
+{
+	four_intervals();
+	interval_create(4, 1, 1, 0);
+	interval_insert(interval_create(5, 2, 2, 0));
+	interval_close(intervals[1], true);
+	interval_close(intervals[3], true);
+}
+
+static void remove_cursor(void *unused)
+{
+	interval_await(intervals[1], 2);
+	interval_insert(intervals[4]);
+	interval_close(intervals[1], false);
+	interval_await(intervals[3], 2);
+	interval_destroy(intervals[4]);
+	interval_close(intervals[3], false);
+}
+
+static bool begun STATE, ending STATE;
+
+static bool is_true(void *flag)
+{
+	return *(bool *)flag;
+}
+
+static bool remover_sleeps(void *unused)
+{
+	return tasks[0].queue && !tasks[0].woken;
+}
+
+static void remove_when_begun(void *n)
+{
+	block("range 1 begins", NULL, NULL, is_true, &begun);
+	remove_n(n);
+}
+
+/* It ends when the remover waits for it. */
+static void range_before_gap(void *unused)
+{
+	struct mmu_notifier_range *range = range_begin(0);
+
+	begun = true;
+	block("the remover sleeps", NULL, NULL, remover_sleeps, NULL);
+	interval_close(intervals[0], true);
+	ending = true;
+	range_end(range);
+}
+
+static void range_in_gap(void *unused)
+{
+	block("range 1 ends", NULL, NULL, is_true, &ending);
+	invalidate(0, 0, 0);
+}
+
+/* If there is a callback, it ends. */
+static void opener(void *n)
+{
+	current->daemon = true;
+	block("range 1 ends", NULL, NULL, is_true, &ending);
+	interval_await(intervals[(long)n], 1);
+	interval_close(intervals[(long)n], false);
 }
 
 static void insert_both(void *unused)
@@ -156,6 +219,10 @@ const struct program windows[] = {
 		two_intervals, take_down,
 		{ { "remover", remove_n, 1 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
 	}, {
+		"remove-two-pages", "removed, beside two ranges that do not overlap each other",
+		one_interval, take_down,
+		{ { "remover", remove_n, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_1, 0 } },
+	}, {
 		"remove-elsewhere", "what does not overlap does not delay a removal",
 		two_intervals, take_down,
 		{ { "remover", remove_say, 1 }, { "elsewhere", hold_elsewhere, 0 }, { "range", unmap_0, 0 } },
@@ -199,6 +266,11 @@ const struct program windows[] = {
 		{ { "driver 4", insert_remove, 4 }, { "driver 5", insert_remove, 5 },
 		  { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } }, .bound = 2,
 	}, {
+		"remove-cursor", "the newer one from which two walks are about to continue is removed",
+		five_of_which_two_stop, take_down,
+		{ { "driver", remove_cursor, 0 }, { "range 1", unmap_012, 0 }, { "range 2", unmap_012, 0 } },
+		.bound = 1,
+	}, {
 		"insert-remove-newer", "one that is newer than a range comes and goes",
 		three_and_two_to_come, take_down,
 		{ { "driver", insert_remove, 3 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_0, 0 } },
@@ -220,6 +292,15 @@ const struct program windows[] = {
 		three_that_fail, take_down,
 		{ { "oom", unmap_0, NONBLOCK }, { "remover", remove_n, 1 }, { "reader", read_0, 2 },
 		  { "range", unmap_0, 0 } }, .bound = 2,
+	}, {
+		"remove-gap", "a range begins while the end of another one takes out what is removed",
+		one_interval, take_down,
+		{ { "remover", remove_when_begun, 0 }, { "range 1", range_before_gap, 0 },
+		  { "range 2", range_in_gap, 0 }, { "opener", opener, 0 } },
+	}, {
+		"exit-remove", "removed beside exit, which may leave it the last reference",
+		one_interval, gone,
+		{ { "exit", leave, 0 }, { "remover", remove_n, 0 } },
 	}, {
 		"exit-waiters", "a reader and a remover wait for exit",
 		two_that_exit, gone,
