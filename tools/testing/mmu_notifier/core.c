@@ -57,6 +57,7 @@ static unsigned int check_tree(struct rb_node *rb, struct rb_node *parent,
 	return n + ledger_demands(sub);
 }
 
+#ifdef HAVE_WINDOWS
 static ORACLE struct mmu_notifier_subscriptions *settled(void)
 {
 	struct mmu_notifier_subscriptions *subscriptions;
@@ -70,7 +71,6 @@ static ORACLE struct mmu_notifier_subscriptions *settled(void)
 	return subscriptions->lock.writer ? NULL : subscriptions;
 }
 
-#ifdef HAVE_WINDOWS
 /* Whether the core knows it, and everything else, well enough to be asked. */
 ORACLE bool core_is_settled(void)
 {

@@ -201,18 +201,6 @@ static void nothing_yet_to_get(void)
 	mm->signal_pending = true;
 }
 
-static bool reader_sleeps_or_is_done(void *unused)
-{
-	return reader_is_done || (tasks[0].queue && !tasks[0].woken);
-}
-
-/* A range of the same page that begins when the reader has, and ends after it */
-static void hold_newer(void *unused)
-{
-	block("the reader begins to wait", NULL, NULL, reader_sleeps_or_is_done, NULL);
-	hold(0);
-}
-
 static void read_remove_say(void *n)
 {
 	read_and_remove(n);
@@ -363,7 +351,7 @@ const struct program programs[] = {
 	}, {
 		"nonblock-mixed", "start fails at any of two intervals and a list",
 		mixed, take_down,
-		{ { "oom", unmap_0, NONBLOCK }, { "reader", read_0, 1 }, { "range", unmap_01, 0 } },
+		{ { "oom", unmap_0, NONBLOCK }, { "reader", read_0, 1 }, { "range", unmap_01, 0 } }, .bound = 3,
 	}, {
 		"nonblock-two-pass", "start fails after a first pass",
 		nonblock_two_pass, take_down,

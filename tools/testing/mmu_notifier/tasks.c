@@ -202,3 +202,15 @@ void hold_elsewhere(void *unused)
 {
 	hold(2);
 }
+
+static bool reader_sleeps_or_is_done(void *unused)
+{
+	return reader_is_done || (tasks[0].queue && !tasks[0].woken);
+}
+
+/* A range of the same page that begins when the reader has, and ends after it */
+void hold_newer(void *unused)
+{
+	block("the reader begins to wait", NULL, NULL, reader_sleeps_or_is_done, NULL);
+	hold(0);
+}

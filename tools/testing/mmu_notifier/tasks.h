@@ -42,4 +42,6 @@ void range_end(struct mmu_notifier_range *range);
 extern bool reader_is_done;
 void hold(unsigned int page);
 void hold_elsewhere(void *unused);
+/* begins when the first task sleeps */
+void hold_newer(void *unused);
 #endif

@@ -88,6 +88,12 @@ static void wait_killable(void *unused)
 	wait_valid_timeout(ADDRESS(0), ADDRESS(1), NEVER);
 }
 
+static void wait_say(void *unused)
+{
+	wait_0(NULL);
+	reader_is_done = true;
+}
+
 static void wait_soon_say(void *unused)
 {
 	wait_soon(NULL);
@@ -204,6 +210,11 @@ const struct program waits[] = {
 		"wait-valid", "the wait of the queries beside two ranges",
 		one_interval, take_down,
 		{ { "query", wait_0, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
+		NEEDS(mmu_notifier_range_wait_valid),
+	}, {
+		"wait-valid-newer", "the wait of the queries is not for what has begun after it",
+		one_interval, take_down,
+		{ { "query", wait_say, 0 }, { "range", unmap_0, 0 }, { "newer", hold_newer, 0 } },
 		NEEDS(mmu_notifier_range_wait_valid),
 	}, {
 		"wait-valid-list", "the same, where only a notifier of the list wants it",
