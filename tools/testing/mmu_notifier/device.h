@@ -43,6 +43,7 @@ void ledger_range_begins(const struct mmu_notifier_range *range, bool nonblock);
 void ledger_range_started(const struct mmu_notifier_range *range, int ret);
 void ledger_range_ended(const struct mmu_notifier_range *range);
 void ledger_invalidate(unsigned int id, const struct mmu_notifier_range *range);
+void ledger_invalidate_fails(const struct mmu_notifier_range *range);
 void ledger_start(unsigned int id, const struct mmu_notifier_range *range, int ret);
 void ledger_end(unsigned int id, const struct mmu_notifier_range *range);
 void ledger_release(unsigned int id);

@@ -40,8 +40,10 @@ static bool invalidate_start(struct mmu_interval_notifier *notifier,
 
 	ledger_invalidate(dev->id, range);
 	block("callback", dev, __builtin_return_address(0), is_open, dev);
-	if (!lock(dev, range))
+	if (!lock(dev, range)) {
+		ledger_invalidate_fails(range);
 		return false;
+	}
 	mmu_interval_set_seq(notifier, seq);
 	if (finish && !((dev->flags & NO_ALLOC) && choose(2, "out of memory?"))) {
 		f = NEW(struct finish);

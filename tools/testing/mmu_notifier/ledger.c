@@ -33,7 +33,9 @@ static unsigned int nr_devices STATE;
 /* What happens between start and end, for devices as bits. */
 static struct range {
 	const struct mmu_notifier_range *range;
-	bool nonblock, called;
+	bool nonblock;
+	/* a start that must not block has failed: that is the last of them */
+	bool stopped;
 	/* it is that of exit, in the core */
 	bool release;
 	/* that were registered before it began, so it must call them */
@@ -411,10 +413,20 @@ void ledger_invalidate(unsigned int id, const struct mmu_notifier_range *range)
 {
 	struct range *r = called(id, range, "invalidate");
 
+	if (r && r->stopped)
+		fail("%s is called after a failure", name(id));
 	if (r && (r->invalidated & 1 << id))
 		fail("%s is called twice for a range", name(id));
 	if (r)
 		r->invalidated |= 1 << id;
+}
+
+void ledger_invalidate_fails(const struct mmu_notifier_range *range)
+{
+	struct range *r = find_range(range);
+
+	if (WINDOWS && r && r->nonblock)
+		r->stopped = true;
 }
 
 void ledger_start(unsigned int id, const struct mmu_notifier_range *range, int ret)
@@ -423,6 +435,9 @@ void ledger_start(unsigned int id, const struct mmu_notifier_range *range, int r
 
 	if (!r)
 		return;
+	if (r->stopped)
+		fail("%s's start is called after a failure", name(id));
+	r->stopped = WINDOWS && ret && r->nonblock;
 	if ((r->started | r->failed) & 1 << id)
 		fail("%s's start is called twice for a range", name(id));
 	*(ret ? &r->failed : &r->started) |= 1 << id;
