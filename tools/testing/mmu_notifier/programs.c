@@ -266,7 +266,7 @@ const struct program programs[] = {
 		"read-three", "a reader beside three ranges",
 		one_interval, take_down,
 		{ { "reader", read_0, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 },
-		  { "range 3", unmap_01, 0 } }, .bound = 3,
+		  { "range 3", unmap_01, 0 } }, .bound = 2,
 	}, {
 		"read-second", "a reader of the one that a walk comes to second",
 		two_intervals, take_down,
@@ -335,6 +335,7 @@ const struct program programs[] = {
 		"nonblock-list-fails", "start fails in the list, a reader and a remover of an interval",
 		fail_list_beside_interval, take_down,
 		{ { "driver", read_and_remove, 0 }, { "oom", unmap_0, NONBLOCK }, { "range", unmap_0, 0 } },
+		.bound = 3,
 	}, {
 		"nonblock-unwind", "start fails at any of three in the list",
 		three_lists, take_down,
@@ -351,7 +352,8 @@ const struct program programs[] = {
 	}, {
 		"nonblock-mixed", "start fails at any of two intervals and a list",
 		mixed, take_down,
-		{ { "oom", unmap_0, NONBLOCK }, { "reader", read_0, 1 }, { "range", unmap_01, 0 } }, .bound = 3,
+		{ { "oom", unmap_0, NONBLOCK }, { "reader", read_0, 1 }, { "range", unmap_01, 0 } },
+		.bound = 3,
 	}, {
 		"nonblock-two-pass", "start fails after a first pass",
 		nonblock_two_pass, take_down,

@@ -103,7 +103,7 @@ batches() {
 	for batch in 1 3; do
 		BATCH=$batch compile "batch$batch" "$commit" || continue
 		while read -r program about; do
-			[[ $program =~ ^(exit|hand|insert|nonblock|remove|two)- ]] || continue
+			[[ $program =~ ^(exit|hand|insert|nonblock-[mw]|remove|two)- ]] || continue
 			expect "batch$batch.$program" ok "batch$batch" "$program" --bound 2
 		done < <("$build/batch$batch/explore" --list)
 	done
