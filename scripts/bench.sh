@@ -68,7 +68,7 @@ guest() { # NAME VARIANT OPTION...
 measured() { sed -n 's/^# \([a-z_]* [a-z0-9_]* [0-9]* [0-9]*\)$/\1/p' "$BUILD/run/bench-$1/results"; }
 
 do_count() { # VARIANT
-	guest "$1-count" "$1" --plan bench --append "nokaslr norandmaps" --icount count
+	guest "$1-count" "$1" --plan bench --append "nokaslr norandmaps log_buf_len=16M" --icount count
 	measured "$1-count" >"$OUT/$1.count"
 }
 

@@ -71,7 +71,7 @@ make_root() { # IMAGE
 		install -m 644 "$1/mmu_notifier_bench.ko" "$root/"
 		gcc -O2 -Wall -Werror -static -pthread -o "$root/bin/bench" "$TOP/tools/testing/bench/guest/bench.c"
 	fi
-	if [ -e "$1/kselftest/mm/mmu_notifier" ]; then
+	if [ -e "$1/kselftest/mm/test_mmu_notifier.sh" ]; then
 		our_tests "$1" "$root"
 	fi
 	pack "$root" >"$1/root.cpio.part"
@@ -82,11 +82,13 @@ make_root() { # IMAGE
 our_tests() { # IMAGE ROOT
 	local file
 	"${CROSS}gcc" -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$2/bin/starve" "$HARNESS/guest/starve.c"
-	if is_native; then
-		add_program "$2" "$1/kselftest/mm/mmu_notifier" /kselftest/mm/mmu_notifier
-	else
-		install "$1/kselftest/mm/mmu_notifier" "$2/kselftest/mm/"
-	fi
+	for file in "$1"/kselftest/mm/mmu_notifier_*; do
+		if is_native; then
+			add_program "$2" "$file" "/kselftest/mm/$(basename "$file")"
+		else
+			install "$file" "$2/kselftest/mm/"
+		fi
+	done
 	for file in test_mmu_notifier.sh ksft_mmu_notifier.sh run_vmtests.sh settings; do
 		cp -a "$1/kselftest/mm/$file" "$2/kselftest/mm/"
 	done

@@ -536,8 +536,17 @@ class Golden:
 
     def select(self, tests):
         """Only these, named as for the command run, where the script runs them."""
-        want = {name: outcome for name, outcome in self.want.items()
-                if any(selects(test, name) for test in tests)}
+        want, chosen = {}, {}
+        for name, outcome in self.want.items():
+            if "." in name:
+                if any(selects(test, name) for test in tests):
+                    chosen[name] = outcome
+            # A program follows its tests, and runs when one of them is chosen.
+            elif chosen:
+                want |= chosen
+                want[name] = "fail" if "fail" in chosen.values() else "pass"
+                chosen = {}
+        want |= chosen
         missing = [t for t in tests if not any(selects(t, name) for name in want)]
         if missing:
             raise Problem(f"{self.path} has no test of the name {missing[0]}")

@@ -27,7 +27,7 @@ check_compiler() {
 
 # Before the series has its module something else has to want mmu notifiers.
 options() {
-	if [ -e "$SRC/lib/test_mmu_notifier.c" ]; then
+	if [ -e "$SRC/lib/test_mmu_notifier_uapi.h" ]; then
 		config_options "$CONFIG"
 	else
 		config_options "$CONFIG" "$HARNESS/kconfig/hmm.config" | grep -v '^CONFIG_TEST_MMU_NOTIFIER='
@@ -140,13 +140,21 @@ touched_symbols() {
 # Makefile, which does not pass on which.
 install_kselftests() { # INTO
 	local -a options=(SKIP_TARGETS= KSFT_INSTALL_PATH="$1" FORCE_TARGETS=1)
+	local tests
 	if [ "$CONFIG" = suites ]; then
 		kmake -j"$JOBS" TARGETS="mm kvm" "${options[@]}" kselftest-install
 		return
 	fi
 	kmake headers || return
+	tests=$(cd "$SRC/tools/testing/selftests/mm" && our_programs mmu_notifier_*.c |
+		sed "s|^|$OUT/kselftest/mm/|" | tr '\n' ' ')
 	make -s -C "$SRC/tools/testing/selftests" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" TARGETS=mm \
-		"${options[@]}" TEST_GEN_FILES="$OUT/kselftest/mm/mmu_notifier" TEST_GEN_PROGS= install
+		"${options[@]}" TEST_GEN_FILES="$tests" TEST_GEN_PROGS= install
+}
+
+# The sources of our kselftests, but for what they share.
+our_programs() { # FILE...
+	printf '%s\n' "$@" | sed '/_common\.c$/d; /\*/d; s/\.c$//'
 }
 
 # The kselftests of mm as a user installs them, and the modules.
@@ -170,8 +178,8 @@ install_image() {
 	fi
 	logged "$BUILD/log/kselftest.log" install_kselftests "$image/kselftest" ||
 		die "the kselftests did not build: build/log/kselftest.log"
-	[ -x "$image/kselftest/mm/mmu_notifier" ] || [ ! -e "$SRC/tools/testing/selftests/mm/mmu_notifier.c" ] ||
-		die "the kselftests built, but without mm/mmu_notifier: build/log/kselftest.log"
+	[ -x "$image/kselftest/mm/mmu_notifier_events" ] || [ ! -e "$SRC/tools/testing/selftests/mm/test_mmu_notifier.sh" ] ||
+		die "the kselftests built, but without mm/mmu_notifier_events: build/log/kselftest.log"
 	printf '%s\n' "$BUILT" >"$image/built"
 }
 

@@ -100,14 +100,17 @@ boot() { # CELL ARCH CONFIG CPUS
 
 # Whether a patch is worth more than a boot.
 worth_tests() { # COMMIT
-	lgit cat-file -e "$1:tools/testing/selftests/mm/mmu_notifier.c" 2>/dev/null || return
+	lgit cat-file -e "$1:tools/testing/selftests/mm/test_mmu_notifier.sh" 2>/dev/null || return
 	! lgit diff --quiet "$1^" "$1" -- mm/mmu_notifier.c ||
 		[ -n "$(lgit for-each-ref --points-at "$1" 'refs/heads/part/*')" ]
 }
 
 # What is to come of the tests that there are at this patch: that of the series.
 step_golden() {
-	"$(image_dir step)/kselftest/mm/mmu_notifier" -l 2>&1 | awk '
+	local program
+	for program in "$(image_dir step)"/kselftest/mm/mmu_notifier_*; do
+		"$program" -l 2>&1
+	done | awk '
 		NR == FNR { for (i = 1; i <= NF; i++) known[$i]; next }
 		NF == 2 { n = split($2, part, "."); for (i = 1; i <= n; i++) if (!(part[i] in known)) next }
 		{ print }' - "$EXPECT/series.tests"
