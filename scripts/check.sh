@@ -134,10 +134,10 @@ check_checkpatch() {
 
 check_neighbours() {
 	local dir=$TOP/patches/neighbours index=$BUILD/index.neighbours patch
-	diff <(sed 's/ *#.*//; /^$/d' "$dir/series" | sort) <(find "$dir" -name '*.patch' -printf '%f\n' | sort) ||
-		{ echo "neighbours/series (<) and its folder (>) name different patches"; return 1; }
+	diff <(sed 's/ *#.*//; /^$/d' "$dir/series" | sort) <(find "$dir" -name '*.patch' -printf '%P\n' | sort) ||
+		{ echo "neighbours/series (<) and its folders (>) name different patches"; return 1; }
 	GIT_INDEX_FILE=$index lgit read-tree base
-	for patch in "$dir"/*.patch; do
+	for patch in "$dir"/*/*.patch; do
 		GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || return 1
 	done
 	rm -f "$index"

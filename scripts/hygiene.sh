@@ -240,7 +240,7 @@ check_htmldocs() {
 neighbours() {
 	local index=$BUILD/index.neighbours.$BASHPID patch tree
 	GIT_INDEX_FILE=$index lgit read-tree base || return
-	for patch in "$TOP"/patches/neighbours/*.patch; do
+	for patch in "$TOP"/patches/neighbours/*/*.patch; do
 		GIT_INDEX_FILE=$index lgit apply --cached "$patch" || return
 	done
 	tree=$(GIT_INDEX_FILE=$index lgit write-tree) || return
