@@ -31,11 +31,13 @@ write_patches() {
 
 banner() { # PART
 	case $1 in
-	fixes) echo "mprotect's lost end, the failed start, a synchronize that waits" ;;
+	fixes) echo "a lost end, a failed start, a synchronize that waits, registration and signals" ;;
 	tests) echo "test module and kselftests of what mainline promises today" ;;
-	rules) echo "exact unwinding of failed starts, registration rules" ;;
-	teardown) echo "call_srcu, unregister_no_release and their users" ;;
-	tracking) echo "pins, active ranges, range queries" ;;
+	registration) echo "misuse is refused, and lockdep knows what registration waits for" ;;
+	overlap) echo "readers and removals wait only for overlapping invalidations" ;;
+	rules) echo "exact unwinding of a failed non-blocking start" ;;
+	queries) echo "plain notifiers can ask what is being invalidated" ;;
+	teardown) echo "unregistering without waiting, and SGX" ;;
 	docs) echo "documentation" ;;
 	esac
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prepares the posting of the series, or of a part of it, and mails nothing.
+# Prepares the posting of a part of the series, and mails nothing.
 set -euo pipefail
 # MN_POSTER, MN_ADDRESS and MN_SIGNS come from build.sh: of the configuration of git
 # of its user, which lib.sh shuts out.
@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=scripts/series.sh
 . "$TOP/scripts/series.sh"
 
-PART=all
+PART=
 LAST=
 # It takes the place of the last one, build/send, when all is well.
 OUT=$BUILD/send.part
@@ -17,25 +17,25 @@ GET_MAINTAINER="scripts/get_maintainer.pl --nokeywords --nogit --nogit-fallback 
 
 usage() {
 	cat <<EOF
-usage: ./build.sh send [--part PART] [--last REVISION]
+usage: ./build.sh send --part PART [--last REVISION]
 
 Writes the mails of a posting to build/send/mails, through b4, and mails nothing:
 the cover letter from Documentation/series/cover, To and Cc from get_maintainer,
 the patches of linux/ as their poster's, signed off. Then it reads them back with
 b4 am, applies them with git am, and compares the outcome with linux/.
 
-  --part P    only the patches of one part: $PARTS
-  --last R    the tag of the last posting (default: the highest posted/vN, or
-              posted/PART/vN). The new version is one higher, the cover has what
-              you write into Documentation/series/cover/changes, and the
-              range-diff comes below its line "---"
+  --part P    one of: $PARTS
+  --last R    the tag of the last posting (default: the highest posted/PART/vN).
+              The new version is one higher, the cover has what you write into
+              Documentation/series/cover/changes, and the range-diff comes below
+              its line "---"
 
 The poster is taken from git's configuration in this repository, not in linux/:
 user.name, user.email, and format.signOff=true, by which the poster certifies the
 Developer's Certificate of Origin, section 11 of
 Documentation/process/submitting-patches.rst. The command that mails them is
-printed at the end. After posting, tag this repository: git tag posted/vN, or
-posted/PART/vN. Documentation/series/cover/cc names who else gets a copy.
+printed at the end. After posting, tag this repository: git tag posted/PART/vN.
+Documentation/series/cover/cc names who else gets a copy.
 EOF
 }
 
@@ -48,13 +48,8 @@ need_poster() {
 }
 
 # What the part follows in linux/, and where it ends.
-fork_point() {
-	if [ "$PART" = all ]; then lgit rev-parse base; else lgit rev-parse "$(part_commits "$PART" | head -n 1)^"; fi
-}
-
-end_point() {
-	if [ "$PART" = all ]; then lgit rev-parse HEAD; else part_commits "$PART" | tail -n 1; fi
-}
+fork_point() { lgit rev-parse "$(part_commits "$PART" | head -n 1)^"; }
+end_point() { part_commits "$PART" | tail -n 1; }
 
 in_clone() { git -C "$OUT/tree" "$@"; }
 
@@ -78,14 +73,14 @@ make_clone() {
 	in_clone checkout -q -B fork "$FROM"
 }
 
-# Version N of a posting is the tag posted/vN, of a part posted/PART/vN.
+# Version N of a posting is the tag posted/PART/vN.
 last_posted() { git -C "$TOP" tag -l "$POSTED*" | grep -xE "${POSTED}[0-9]+" | sort -V | tail -n 1 || true; }
 
 version() { if [ -z "$LAST" ]; then echo 1; else echo $((${LAST##*/v} + 1)); fi; }
 
 # Whom get_maintainer does not name: whose commits are mended, for one.
 copies() {
-	sed -nE "s/^(all|[a-z,]*\b$PART\b[a-z,]*) +([^#]*[^# ]) *(#.*)?$/\2/p" "$COVER/cc" | sort -u
+	sed -nE "s/^[a-z,]*\b$PART\b[a-z,]* +([^#]*[^# ]) *(#.*)?$/\1/p" "$COVER/cc" | sort -u
 }
 
 # The patches of the last version, on the base of this one.
@@ -104,10 +99,10 @@ apply_last() {
 	in_clone checkout -q fork
 }
 
-# Of a part, without what the last version had in other parts.
+# Without what the last version had in other parts.
 range_diff() {
 	in_clone range-diff --creation-factor=80 "$BASE..last" "$FROM..$TO" |
-		if [ "$PART" = all ]; then cat; else grep -vE '^ *[0-9]+: +[0-9a-f]+ < +-: ' || true; fi
+		{ grep -vE '^ *[0-9]+: +[0-9a-f]+ < +-: ' || true; }
 }
 
 write_cover() {
@@ -236,12 +231,12 @@ options() {
 		esac
 		shift
 	done
-	tr ' ' '\n' <<<"all $PARTS" | grep -xF -- "$PART" >/dev/null || die2 "--part $PART: there is only: $PARTS"
-	POSTED=posted/v
-	[ "$PART" = all ] || POSTED=posted/$PART/v
+	[ -n "$PART" ] || die2 "send prepares one part at a time: --part P, one of: $PARTS"
+	tr ' ' '\n' <<<"$PARTS" | grep -xF -- "$PART" >/dev/null || die2 "--part $PART: there is only: $PARTS"
+	POSTED=posted/$PART/v
 	[ -n "$LAST" ] || LAST=$(last_posted)
 	[ -n "$LAST" ] || return 0
-	[[ $LAST =~ ^posted/([a-z]+/)?v[0-9]+$ ]] || die2 "--last $LAST: not the name of a tag posted/vN or posted/PART/vN"
+	[[ $LAST =~ ^posted/[a-z]+/v[0-9]+$ ]] || die2 "--last $LAST: not the name of a tag posted/PART/vN"
 	git -C "$TOP" rev-parse -q --verify "refs/tags/$LAST^{commit}" >/dev/null || die2 "--last $LAST: there is no such tag"
 }
 
@@ -254,8 +249,7 @@ main() {
 		die "linux/ has work that is not exported: run ./build.sh export, and look at it"
 	command -v b4 >/dev/null || "$TOP/scripts/deps.sh" b4
 	mkdir -p "$BUILD/log"
-	VERSION=$(version) NAME=mmu-notifier
-	[ "$PART" = all ] || NAME+=-$PART
+	VERSION=$(version) NAME=mmu-notifier-$PART
 	BASE=$(lgit rev-parse base)
 	FROM=$(fork_point)
 	TO=$(end_point)
