@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The private interface between lib/test_mmu_notifier.c and
- * tools/testing/selftests/mm/mmu_notifier.c: both sides are built from one
- * tree, nothing here is an ABI. Addresses are bytes, @end is exclusive.
+ * The private interface between lib/test_mmu_notifier_*.c and
+ * tools/testing/selftests/mm/mmu_notifier_*.c: both sides are built from one
+ * tree, nothing here is an ABI. Addresses are bytes, @end is exclusive. A list
+ * notifier is a struct mmu_notifier, which is on the list of its mm, other than
+ * a struct mmu_interval_notifier.
  */
 #ifndef _LIB_TEST_MMU_NOTIFIER_UAPI_H
 #define _LIB_TEST_MMU_NOTIFIER_UAPI_H
@@ -10,7 +12,7 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-/* What is put on the mm of the caller. */
+/* What is registered on the mm of the caller, or inserted. */
 enum tmn_kind {
 	TMN_LIST,		/* mmu_notifier_register(), _unregister() */
 	TMN_LIST_PUT,		/* mmu_notifier_register(), _put() */
@@ -33,15 +35,16 @@ enum tmn_kind {
 #define TMN_OP_PAIR			(TMN_OP_START | TMN_OP_END)
 
 /* How its callbacks behave. */
-#define TMN_F_FAIL_NONBLOCK	0x01 /* fail when it may not sleep */
-#define TMN_F_FAIL_BLOCK	0x02 /* fail when it may: a bug, for misuse=1 */
+#define TMN_F_FAIL_NONBLOCK	0x01 /* fail when they must not sleep */
+#define TMN_F_FAIL_BLOCK	0x02 /* fail when they may: a bug, for misuse=1 */
 #define TMN_F_SLOW_FREE		0x04 /* free_notifier() spins, at most 10 ms */
 #define TMN_F_AWAIT_SIGNAL	0x08 /* register with a signal pending */
-#define TMN_F_PREPARE		0x10 /* not put on: that is for a TMN_CALL */
-#define TMN_F_AT_EXIT		0x20 /* stays on until the module is unloaded */
-#define TMN_F_TRACK		0x40 /* a list notifier with track_ranges */
-#define TMN_F_MIRROR		0x80 /* has the pages of its range that TMN_MAP gave it */
-#define TMN_F_ALL		0xff
+#define TMN_F_PREPARE		0x10 /* not registered: that is for a TMN_CALL */
+#define TMN_F_AT_EXIT		0x20 /* stays registered until the module is unloaded */
+#define TMN_F_MIRROR		0x40 /* has the pages of its range that TMN_MAP gave it */
+#define TMN_F_NO_LOG		0x80 /* counts, but has no TMN_EVENTS */
+#define TMN_F_TRACK		0x100 /* a list notifier with track_ranges */
+#define TMN_F_ALL		0x1ff
 
 /* The most pages of a mirror. */
 #define TMN_MIRROR_MAX		64
@@ -50,7 +53,7 @@ enum tmn_kind {
 #define TMN_GATE_START		0x01 /* list start, interval invalidate */
 #define TMN_GATE_FINISH		0x02 /* second pass of an interval */
 #define TMN_GATE_RELEASE	0x04 /* list release, unless another one waits */
-#define TMN_GATE_SPIN		0x08 /* list start that may not sleep: spins */
+#define TMN_GATE_SPIN		0x08 /* list start that must not sleep: spins */
 #define TMN_GATE_MAP		0x10 /* TMN_MAP, about to read the page tables */
 #define TMN_GATE_ALL		0x1f
 
@@ -60,7 +63,7 @@ enum tmn_kind {
  * @ops: (in) TMN_OP_*, 0 for intervals
  * @flags: (in) TMN_F_*
  * @id: (out) names the notifier in the other calls
- * @pid: (in) whose mm to put it on; 0: the caller's
+ * @pid: (in) whose mm to register it on; 0: the caller's
  * @unused: keeps the addresses aligned
  * @start: (in) first address of the interval; for lists, with @end, of the part
  *	   that the notifier looks at; both 0: all of it
@@ -81,8 +84,8 @@ struct tmn_register {
  * struct tmn_wait - a call that may sleep in the kernel, with a time limit
  * @id: (in)
  * @timeout_ms: (in) after it, or 120 s, the call fails with ETIMEDOUT; what it
- *		waited for
- *		stays behind, and the module cannot be unloaded until it is over
+ *		waited for stays behind, and the module cannot be unloaded until
+ *		that has completed
  * @seq: (in/out) what mmu_interval_read_begin() returned
  */
 struct tmn_wait {
@@ -94,7 +97,7 @@ struct tmn_wait {
 /**
  * struct tmn_gate - TMN_GATE
  * @id: (in)
- * @closed: (in) TMN_GATE_* that wait from now on; those left out go on
+ * @closed: (in) TMN_GATE_* that wait from now on; those left out continue
  */
 struct tmn_gate {
 	__u32 id;
@@ -119,12 +122,14 @@ struct tmn_gate {
  * @test_young: calls of test_young()
  * @secondary: calls of arch_invalidate_secondary_tlbs()
  * @frees: calls of free_notifier()
- * @late: callbacks after the notifier was taken off
+ * @late: callbacks after the notifier was unregistered or removed
  * @mapped: pages that TMN_MAP put into the mirror
  * @checked: pages of the mirror that were what the CPU has there
  * @wrong: those that were not
  * @calls: TMN_CALLs that began
  * @call_ret: what the last of them that returned did return
+ * @sleeps: how often threads have slept in the calls that TMN_ASLEEP knows
+ * @listed: a list notifier: whether it is on the list of its mm
  */
 struct tmn_stats {
 	__u32 id;
@@ -149,6 +154,8 @@ struct tmn_stats {
 	__u64 wrong;
 	__u64 calls;
 	__s64 call_ret;
+	__u64 sleeps;
+	__u64 listed;
 };
 
 enum tmn_event_type {
@@ -211,19 +218,19 @@ struct tmn_sync {
 
 /* The calls that a driver can make. */
 enum tmn_what {
-	TMN_DO_PUT_ON,		/* register, get, or insert, as the kind has it */
-	TMN_DO_PUT_ON_LOCKED,	/* the same, for holders of mmap_lock */
-	TMN_DO_TAKE_OFF,	/* unregister, put, or remove */
+	TMN_DO_REGISTER,	/* register, get, or insert, as the kind has it */
+	TMN_DO_REGISTER_LOCKED,	/* the same, for holders of mmap_lock */
+	TMN_DO_UNREGISTER,	/* unregister, put, or remove */
 	TMN_DO_READ_BEGIN,
 	TMN_DO_SYNCHRONIZE,
 	TMN_DO_IS_VALID,	/* mmu_notifier_range_is_valid(), of its range: 1 or 0 */
 	TMN_DO_WAIT_VALID,
-	/* from here on bugs; these, and what may not be called there: misuse=1 */
-	TMN_DO_PUT_ON_BARE,	/* without ops */
-	TMN_DO_PUT_ON_LOCKED_BARE,
-	TMN_DO_PUT_ON_NO_FIRST,	/* without alloc_notifier(), or invalidate() */
-	TMN_DO_PUT_ON_NO_LAST,	/* without free_notifier(), or invalidate_finish() */
-	TMN_DO_PUT_ON_AGAIN,	/* what is on already */
+	/* from here on bugs; these, and what is illegal at a place: misuse=1 */
+	TMN_DO_REGISTER_BARE,	/* without ops */
+	TMN_DO_REGISTER_LOCKED_BARE,
+	TMN_DO_REGISTER_NO_FIRST, /* without alloc_notifier(), or invalidate() */
+	TMN_DO_REGISTER_NO_LAST, /* without free_notifier(), or invalidate_finish() */
+	TMN_DO_REGISTER_AGAIN,	/* what is registered already */
 	TMN_DO_UNREGISTER_HERE,	/* from the mm of the caller, whatever it is */
 	TMN_DO_DROP_MM,		/* drop the reference of the notifier, and forget it */
 	TMN_NR_WHAT,
@@ -244,7 +251,7 @@ enum tmn_where {
 
 /**
  * struct tmn_call - TMN_CALL: make a call, now or from the next callback
- * @id: (in) what is put on, taken off...
+ * @id: (in) what is registered, unregistered...
  * @what: (in) enum tmn_what
  * @where: (in) enum tmn_where
  * @from: (in) whose callback makes it, for those from TMN_IN_START on
@@ -268,7 +275,7 @@ struct tmn_mm {
 	__u32 notifiers;
 };
 
-/* How many notifiers are taken off. */
+/* How many notifiers are unregistered. */
 enum tmn_way {
 	TMN_WAY_UNREGISTER,
 	TMN_WAY_PUT,
@@ -277,7 +284,7 @@ enum tmn_way {
 	TMN_NR_WAYS,
 };
 
-/* When. What is left is taken off by TMN_BULK_OFF, or when the file is closed. */
+/* When. What is left is for TMN_BULK_UNREGISTER, or for closing the file. */
 enum tmn_when {
 	TMN_WHEN_ASKED,
 	TMN_WHEN_RELEASED,	/* each in its ->release */
@@ -288,13 +295,13 @@ enum tmn_when {
 #define TMN_BULK_MAX	4096
 
 /**
- * struct tmn_bulk_on - TMN_BULK_ON: put many on the mm of the caller, once a file
+ * struct tmn_bulk_register - TMN_BULK_REGISTER: many on the mm of the caller, once a file
  * @way: (in) enum tmn_way
  * @when: (in) enum tmn_when
  * @count: (in) at most TMN_BULK_MAX
  * @unused: keeps the size the same everywhere
  */
-struct tmn_bulk_on {
+struct tmn_bulk_register {
 	__u32 way;
 	__u32 when;
 	__u32 count;
@@ -308,8 +315,8 @@ struct tmn_bulk_on {
  * @releases: calls of release
  * @early: freed while a callback was running
  * @late: callbacks of what was freed, on any mm
- * @holders: mm_count of the mm that they were put on
- * @off_ns: how long TMN_BULK_OFF took to take off, without a synchronize
+ * @holders: mm_count of the mm that they were registered on
+ * @unregister_ns: how long TMN_BULK_UNREGISTER took, without a synchronize
  * @sync_ns: how long its synchronize took
  */
 struct tmn_bulk_stats {
@@ -319,7 +326,7 @@ struct tmn_bulk_stats {
 	__u64 early;
 	__u64 late;
 	__u64 holders;
-	__u64 off_ns;
+	__u64 unregister_ns;
 	__u64 sync_ns;
 };
 
@@ -334,6 +341,21 @@ struct tmn_page {
 	__u32 id;
 	__u32 timeout_ms;
 	__u64 addr;
+};
+
+/**
+ * struct tmn_asleep - TMN_ASLEEP: which threads are asleep in a call
+ * @id: (in) the notifier whose calls are asked for; 0: all of the file
+ * @count: (out) how many threads sleep in TMN_REGISTER, TMN_UNREGISTER,
+ *	   TMN_READ_BEGIN, TMN_WAIT_TIMED, TMN_MAP or a TMN_CALL, or in the
+ *	   callback of a mirror, which waits for TMN_MAP: one for each notifier
+ *
+ * A thread that has been woken does not count, so after what could have woken
+ * one, it either counts again or its call has completed.
+ */
+struct tmn_asleep {
+	__u32 id;
+	__u32 count;
 };
 
 #define TMN_IOC			0xBB
@@ -354,12 +376,19 @@ struct tmn_page {
 #define TMN_UNHOLD		_IO(TMN_IOC, 0x0a)
 #define TMN_MM			_IOR(TMN_IOC, 0x0b, struct tmn_mm)
 #define TMN_CALL		_IOW(TMN_IOC, 0x0c, struct tmn_call)
-#define TMN_BULK_ON		_IOW(TMN_IOC, 0x0d, struct tmn_bulk_on)
-#define TMN_BULK_OFF		_IO(TMN_IOC, 0x0e)
+#define TMN_BULK_REGISTER	_IOW(TMN_IOC, 0x0d, struct tmn_bulk_register)
+#define TMN_BULK_UNREGISTER	_IO(TMN_IOC, 0x0e)
 #define TMN_BULK_STATS		_IOR(TMN_IOC, 0x0f, struct tmn_bulk_stats)
 /* fault the page in, and map it as a driver does */
 #define TMN_MAP			_IOW(TMN_IOC, 0x10, struct tmn_page)
 /* 1: it is what the CPU has, 0: it is not, ENOENT: it is not mapped */
 #define TMN_CHECK		_IOW(TMN_IOC, 0x11, struct tmn_page)
+#define TMN_ASLEEP		_IOWR(TMN_IOC, 0x12, struct tmn_asleep)
+/*
+ * mmu_interval_read_begin_timeout(), or of a list notifier with track_ranges
+ * mmu_notifier_range_wait_valid_timeout(), in the calling thread; @timeout_ms is
+ * 0 for no limit. The statistics have what it returned as call_ret.
+ */
+#define TMN_WAIT_TIMED		_IOWR(TMN_IOC, 0x13, struct tmn_wait)
 
 #endif /* _LIB_TEST_MMU_NOTIFIER_UAPI_H */
