@@ -41,37 +41,19 @@ check_references() {
 	silent_about "$BUILD/log/references" ':!MAINTAINERS'
 }
 
-# The self-test looks at every pattern of a tree, for minutes, so it gets a tree
-# with the section of the series alone.
-maintainers_tree() { # DIR
-	rm -rf "$1"
-	mkdir -p "$1"/{Documentation,arch,include,drivers,fs,init,ipc,kernel,lib,scripts}
-	{
-		touched_now
-		printf '%s\n' COPYING CREDITS Kbuild Makefile README scripts/get_maintainer.pl
-		sed -n 's/^F:\t//p' "$TOP/MAINTAINERS.snippet" | tr '\n' '\0' | xargs -0 git -C "$LINUX_TREE" ls-files --
-	} | sort -u | lgit checkout-index --prefix="$1/" --stdin
-	{ sed '/^Maintainers List/q' "$LINUX_TREE/MAINTAINERS"; printf -- '----------------\n\n'; cat "$TOP/MAINTAINERS.snippet"; } >"$1/MAINTAINERS"
-	git -C "$1" init -q
-	git -C "$1" add -A
-	git -C "$1" -c user.name=x -c user.email=x@localhost commit -q -m x
-}
-
+# Nobody is volunteered: the snippet only adds files to sections that are there.
 check_maintainers() {
-	local name file
-	name=$(head -n 1 "$TOP/MAINTAINERS.snippet")
+	local pattern file
+	! grep -v '^F:	' "$TOP/MAINTAINERS.snippet" || { echo "more than files"; return 1; }
+	sed 's/^F:	//' "$TOP/MAINTAINERS.snippet" | while read -r pattern; do
+		[ -n "$(lgit ls-tree -r --name-only HEAD -- "${pattern%/*}" | grep -E "^${pattern//\*/.*}$")" ] ||
+			{ echo "no file is $pattern"; return 1; }
+	done || return
 	cd "$LINUX_TREE" || return
-	perl scripts/parse-maintainers.pl --order --input=MAINTAINERS --output=/dev/null --section="$BUILD/log/section" "^$name\$"
-	diff <(grep . "$TOP/MAINTAINERS.snippet") <(grep . "$BUILD/log/section") ||
-		{ echo "the section (<) is not in its order (>)"; return 1; }
 	for file in $(lgit diff --no-renames --diff-filter=A --name-only base HEAD); do
-		perl scripts/get_maintainer.pl --no-git --no-rolestats --sections -f "$file" | grep -xF "$name" >/dev/null ||
-			{ echo "get_maintainer.pl does not find '$name' for $file"; return 1; }
+		perl scripts/get_maintainer.pl --no-git --no-rolestats -f "$file" | grep -xF linux-mm@kvack.org >/dev/null ||
+			{ echo "get_maintainer.pl does not find linux-mm for $file"; return 1; }
 	done
-	maintainers_tree "$BUILD/maintainers"
-	cd "$BUILD/maintainers" || return
-	{ perl scripts/get_maintainer.pl --self-test=patterns; perl scripts/get_maintainer.pl --self-test=sections; } >"$BUILD/log/self-test" 2>&1
-	[ ! -s "$BUILD/log/self-test" ] || { cat "$BUILD/log/self-test"; return 1; }
 }
 
 # The tree with the mistakes: what the checkers read that do not compile.
