@@ -41,7 +41,6 @@ coccinelle   the semantic patches of the kernel find nothing that is not in the
              base (P)
 explore      the schedules of the core in user space: every program holds, and the cores
              with known bugs fail
-model        holds, and each way to break it is found
 roots        the packages of deps suffice, on a system that has nothing else
 '
 
@@ -161,7 +160,6 @@ check_pyflakes() { git -C "$TOP" ls-files -co --exclude-standard '*.py' | sed "s
 check_judge() { python3 "$TOP/scripts/judge.py" selftest; }
 check_sources() { "$TOP/scripts/test-fetch.sh"; }
 check_numbers() { python3 "$TOP/scripts/results.py" check; }
-check_model() { "$TOP/scripts/model.sh"; }
 check_explore() { "$TOP/tools/testing/mmu_notifier/run.sh" --build "$BUILD/explore"; }
 check_roots() { "$TOP/scripts/fresh.sh" --tools; }
 

@@ -309,7 +309,7 @@ deep_stacks() {
 SPARSE="-D__typeof_unqual__=__typeof__ '-D__builtin_strlen(x)=(sizeof(x)-1)'"
 
 check_build() {
-	local all commit n=0 log=$BUILD/log/check-build test=lib/test_mmu_notifier.o
+	local all commit n=0 log=$BUILD/log/check-build test=lib/test_mmu_notifier_main.o
 	PLANTED=$(planted) || return
 	NEIGHBOURS=$(neighbours) || return
 	printf '%s\n' '*Kconfig*' 'Makefile*' 'Kbuild*' /arch/x86/ /arch/powerpc/ /fs/ /include/ /init/ /kernel/ /lib/ /mm/ /scripts/ \

@@ -66,7 +66,6 @@ checks() {
 		sphinx-build -q -W d d/out; grep -q '<h1>a' d/out/index.html"
 	answers rst2pseudoxml "printf 'a\n=\n' | rst2pseudoxml --halt=2 -"
 	answers parallel "parallel --will-cite echo ::: a b | wc -l | grep -x 2"
-	answers spin "printf 'init { assert(1) }\n' >m.pml; spin -a m.pml; gcc -w -o pan pan.c; ./pan | grep 'errors: 0'"
 	answers mmdebstrap "mmdebstrap --version"
 }
 
