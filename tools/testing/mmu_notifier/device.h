@@ -136,6 +136,7 @@ int mmu_notifier_range_wait_valid_timeout(struct mm_struct *mm, unsigned long st
 void mmu_notifier_unregister_no_release(struct mmu_notifier *subscription,
 					struct mm_struct *mm) __weak;
 void mmu_notifier_call_srcu(struct rcu_head *rcu, rcu_callback_t func) __weak;
+extern struct lockdep_map __mmu_notifier_range_map __weak;
 bool mmu_notifier_range_is_valid(struct mm_struct *mm, unsigned long start,
 				 unsigned long end) __weak;
 void mmu_notifier_range_wait_valid(struct mm_struct *mm, unsigned long start,

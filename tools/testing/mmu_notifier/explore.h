@@ -41,7 +41,7 @@ struct task {
 	/* a thread of the kernel, which may sleep for ever */
 	bool daemon;
 
-	uint8_t no_switch, non_block, readers, spins, held;
+	uint8_t no_switch, non_block, readers, spins, held, maps;
 	bool woken, expires, killable, killed;
 	/* since its wait began */
 	uint8_t wakeups;
@@ -103,11 +103,12 @@ struct lock {
 	uint8_t writer, readers;
 };
 void lock_init(struct lock *lock, const char *name, unsigned int flags);
-void lock_acquire(struct lock *lock, bool exclusive);
+void lock_take(struct lock *lock, bool exclusive);
 bool lock_try(struct lock *lock);
-void lock_release(struct lock *lock, bool exclusive);
+void lock_drop(struct lock *lock, bool exclusive);
 bool lock_is_held(const struct lock *lock);
 void lock_map(const char *name, bool acquire);
+void lock_map_only(bool acquire);
 void lock_might(struct lock *lock);
 void may_sleep(const char *who);
 

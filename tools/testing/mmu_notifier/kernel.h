@@ -175,23 +175,27 @@ struct lockdep_map { const char *name; };
 #define CONFIG_LOCKDEP 1
 
 #define spin_lock_init(l) lock_init(l, #l, LOCK_SPINS)
-#define spin_lock(l) lock_acquire(l, true)
+#define spin_lock(l) lock_take(l, true)
 #define spin_trylock(l) lock_try(l)
-#define spin_unlock(l) lock_release(l, true)
+#define spin_unlock(l) lock_drop(l, true)
 #define mutex_init(m) lock_init(&(m)->lock, #m, 0)
-#define mutex_lock(m) lock_acquire(&(m)->lock, true)
+#define mutex_lock(m) lock_take(&(m)->lock, true)
 #define mutex_trylock(m) lock_try(&(m)->lock)
-#define mutex_unlock(m) lock_release(&(m)->lock, true)
+#define mutex_unlock(m) lock_drop(&(m)->lock, true)
 #define init_rwsem(s) lock_init(&(s)->lock, #s, 0)
-#define down_read(s) lock_acquire(&(s)->lock, false)
-#define up_read(s) lock_release(&(s)->lock, false)
-#define down_write(s) lock_acquire(&(s)->lock, true)
-#define up_write(s) lock_release(&(s)->lock, true)
+#define down_read(s) lock_take(&(s)->lock, false)
+#define up_read(s) lock_drop(&(s)->lock, false)
+#define down_write(s) lock_take(&(s)->lock, true)
+#define up_write(s) lock_drop(&(s)->lock, true)
 #define lockdep_is_held(l) lock_is_held(l)
 #define lockdep_assert_held(l) WARN_ON(!lock_is_held(l))
 #define lock_map_acquire(m) lock_map((m)->name, true)
 #define lock_map_release(m) lock_map((m)->name, false)
 #define lock_map_acquire_read(m) lock_map_acquire(m)
+/* Only of the map that adds no dependency. */
+#define lock_acquire(m, subclass, trylock, read, check, nest, ip) lock_map_only(true)
+#define lock_release(m, ip) lock_map_only(false)
+#define _THIS_IP_ 0UL
 #define might_lock(s) lock_might(&(s)->lock)
 #define might_sleep() may_sleep(__func__)
 #define non_block_start() ((void)current->non_block++)
@@ -272,6 +276,7 @@ struct mm_struct {
 	 * mm_take_all_locks() holds it for writing. It outlives the mm.
 	 */
 	struct rw_semaphore *rmap;
+	/* a fatal one, for mm_take_all_locks() */
 	bool signal_pending;
 	unsigned long pte[4];
 };

@@ -90,6 +90,14 @@ void lock_map(const char *name, bool acquire)
 	}
 }
 
+/* The map that says who has a range in progress, and adds no dependency */
+void lock_map_only(bool acquire)
+{
+	if (!acquire && !current->maps)
+		fail("%s ends a range, and is in none", current->comm);
+	current->maps += acquire ? 1 : -1;
+}
+
 void lock_might(struct lock *lock)
 {
 	check_order(lock->name);
@@ -158,7 +166,7 @@ static void take(struct lock *lock, bool exclusive)
 	race_acquire(lock);
 }
 
-void lock_acquire(struct lock *lock, bool exclusive)
+void lock_take(struct lock *lock, bool exclusive)
 {
 	check(lock, PC);
 	if (!(lock->flags & LOCK_SPINS))
@@ -181,7 +189,7 @@ bool lock_try(struct lock *lock)
 	return true;
 }
 
-void lock_release(struct lock *lock, bool exclusive)
+void lock_drop(struct lock *lock, bool exclusive)
 {
 	uint8_t *holders = exclusive ? &lock->writer : &lock->readers;
 

@@ -334,8 +334,17 @@ static void start_twice(void *unused)
 	start(range);
 	mmu_notifier_invalidate_range_start(range);
 	mmu_notifier_invalidate_range_end(range);
+	/* The other end is lost, which is another program's. */
+	current->maps = 0;
 	ledger_range_ended(range);
 	kfree(range);
+	up_read(mm->rmap);
+}
+
+/* As lockdep reports it: a thread goes on, and has not ended its range. */
+static void lose_end(void *unused)
+{
+	range_begin(0);
 	up_read(mm->rmap);
 }
 
@@ -346,6 +355,8 @@ static void never_end(void *unused)
 
 	mmu_notifier_range_init(range, MMU_NOTIFY_CLEAR, 0, mm, ADDRESS(2), ADDRESS(3));
 	start(range);
+	/* It goes on after the report. */
+	current->maps = 0;
 	interval_destroy(intervals[0]);
 	mmput(mm);
 }
@@ -479,7 +490,7 @@ const struct program misuse[] = {
 		NEEDS(mmu_notifier_unregister_no_release),
 	},
 	{
-		"insert-signal", "an insert that a signal interrupts leaves nothing",
+		"insert-signal", "an insert that a fatal signal interrupts leaves nothing",
 		two, end, { { "driver", insert_interrupted, 0 } },
 		NEEDS(mmu_notifier_unregister_no_release),
 	},
@@ -567,6 +578,16 @@ const struct program misuse[] = {
 		"start-twice", "a range is started twice",
 		only_interval, end_interval, { { "driver", start_twice, 0 } },
 		.warns = true, NEEDS(mmu_notifier_range_is_valid),
+	},
+	{
+		"lost-end", "a range is not ended",
+		only_interval, NULL, { { "driver", lose_end, 0 } },
+		.must = "has not ended a range", NEEDS(&__mmu_notifier_range_map),
+	},
+	{
+		"lost-end-no-notifier", "a range is not ended, in an mm without notifiers",
+		mm_create, NULL, { { "driver", lose_end, 0 } },
+		.must = "has not ended a range", NEEDS(&__mmu_notifier_range_map),
 	},
 	{
 		"never-ends", "the mm is freed with a range in progress",

@@ -61,7 +61,7 @@ void mmput(struct mm_struct *mm)
 int mm_take_all_locks(struct mm_struct *mm)
 {
 	mmap_assert_write_locked(mm);
-	if (mm->signal_pending && choose(2, "a signal arrives"))
+	if (mm->signal_pending && choose(2, "a fatal signal arrives"))
 		return -EINTR;
 	down_write(mm->rmap);
 	return 0;

@@ -77,6 +77,8 @@ static void task_entry(void)
 	current->func(current->arg);
 	if (current->held)
 		fail("%s ends and holds %s", current->comm, current->holds[0]);
+	if (current->maps)
+		fail("%s ends, and has not ended a range", current->comm);
 	if (current->readers || current->non_block || current->queue)
 		fail("%s ends inside of a section", current->comm);
 	current->done = true;
