@@ -25,7 +25,7 @@ static struct device {
 	/* who removes it */
 	const struct task *remover;
 	bool in_tree;
-	/* release is called by unregister and by exit, possibly at once */
+	/* bits of tasks: unregister and exit can call release at once */
 	uint8_t releasing, releasing_at_exit;
 } devices[MAX_DEVICES] STATE;
 static unsigned int nr_devices STATE;
@@ -462,14 +462,13 @@ void ledger_end(unsigned int id, const struct mmu_notifier_range *range)
 void ledger_release(unsigned int id)
 {
 	ledger_call(id, "release");
-	device(id)->releasing++;
+	device(id)->releasing |= 1 << (current - tasks);
 }
 
 void ledger_release_done(unsigned int id)
 {
-	device(id)->releasing--;
-	if (device(id)->releasing_at_exit)
-		device(id)->releasing_at_exit--;
+	device(id)->releasing &= ~(1 << (current - tasks));
+	device(id)->releasing_at_exit &= device(id)->releasing;
 }
 
 void ledger_exit(void)
