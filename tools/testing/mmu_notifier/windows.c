@@ -37,14 +37,15 @@ static void three_and_two_to_come(void)
 	interval_create(4, 0, 3, 0);
 }
 
-/* One that comes between what a walk has still to call */
-static void three_and_one_between(void)
+/* Two that come between what a walk has still to call */
+static void three_and_two_between(void)
 {
 	mm_create();
 	interval_insert(interval_create(0, 0, 0, 0));
 	interval_insert(interval_create(1, 0, 2, 0));
 	interval_insert(interval_create(2, 2, 2, 0));
 	interval_create(3, 1, 1, 0);
+	interval_create(4, 1, 1, 0);
 }
 
 static void four_intervals(void)
@@ -258,8 +259,12 @@ const struct program windows[] = {
 		{ { "driver", insert_both, 0 }, { "range", unmap_0, 0 } },
 	}, {
 		"insert-between", "one is inserted between those that a walk has still to call",
-		three_and_one_between, take_down,
+		three_and_two_between, take_down,
 		{ { "driver", insert_remove, 3 }, { "range", unmap_012, 0 }, { "remover", remove_n, 1 } },
+	}, {
+		"insert-two-between", "two are inserted there, which is more than a walk of single ones skips",
+		three_and_two_between, take_down,
+		{ { "driver", insert_both, 0 }, { "range", unmap_012, 0 } },
 	}, {
 		"insert-remove-cursor", "newer ones come and go where walks are about to continue",
 		four_and_two_to_come, take_down,
