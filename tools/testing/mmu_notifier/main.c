@@ -38,7 +38,8 @@ static const struct program *get(unsigned int i)
 		const unsigned int *n;
 	} files[] = {
 		{ programs, &nr_programs }, { windows, &nr_windows },
-		{ waits, &nr_waits }, { misuse, &nr_misuse },
+		{ waits, &nr_waits }, { mask, &nr_mask },
+		{ misuse, &nr_misuse },
 	};
 	unsigned int file;
 
