@@ -205,7 +205,7 @@ main() {
 	step "check: ${#run[@]} checks$([ "${#run[@]}" -lt "$(names | wc -l)" ] || expected total | sed 's/^/, expected /')"
 	plant || die "the mistakes for the checkers could not be planted in $DOCS"
 	# One more than there are cores, since roots often waits for the disk.
-	printf '%s\n' "${run[@]}" | parallel --will-cite -j "$((JOBS + 1))" "$TOP/scripts/check.sh" --one 3>&1 9>&- |
+	printf '%s\n' "${run[@]}" | parallel --will-cite -j "$((JOBS + 1))" "$TOP/scripts/check.sh" --one 3>&1 |
 		sed -u "s/^ok /${GREEN}ok$OFF /; s/^not ok /${RED}not ok$OFF /" || true
 	for name in "${run[@]}"; do
 		if grep -q '^0 ' "$BUILD/check/done/$name" 2>/dev/null; then passed=$((passed + 1)); else failed=$((failed + 1)); fi

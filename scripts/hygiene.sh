@@ -177,7 +177,7 @@ coccicheck() { # DIR LOG
 	touched_code HEAD 'mm/*.c' 'lib/*.c' | sed "s|^|$1/|" | xargs ls 2>/dev/null | sed G >"$2.files"
 	(cd "$DOCS" && grep -rlE 'virtual[[:space:]]+report' scripts/coccinelle | sort |
 		C=1 MODE=report DEBUG_FILE=/dev/null srctree=. LINUXINCLUDE='-Iarch/x86/include -Iinclude -Imm' xargs -d '\n' -I '{}' -P "$JOBS" \
-			env COCCI='{}' bash scripts/coccicheck "--file-groups $2.files" >"$2" 2>&1 9>&-) ||
+			env COCCI='{}' bash scripts/coccicheck "--file-groups $2.files" >"$2" 2>&1) ||
 		{ tail -n 20 "$2"; return 1; }
 	! grep -iE 'is not available|coccicheck failed|exception|parse error' "$2"
 }
@@ -210,7 +210,7 @@ check_htmldocs() {
 	userspace_documents || return 1
 	rm -rf "$out"
 	PATH=/usr/bin:$PATH make -s -C "$DOCS" O="$out" htmldocs \
-		SPHINXDIRS="$(documents | sed 's|^Documentation/||; s|/[^/]*$||' | sort -u | xargs)" >"$log" 2>&1 9>&- ||
+		SPHINXDIRS="$(documents | sed 's|^Documentation/||; s|/[^/]*$||' | sort -u | xargs)" >"$log" 2>&1 ||
 		{ tail "$log"; return 1; }
 	[ -s "$out/Documentation/output/mm/mmu_notifier.html" ] || { echo "no document came out"; return 1; }
 	found "$log" mn_planted_doc || return 1
@@ -266,14 +266,14 @@ compile() { # COMMIT MAKE_ARGUMENT...
 	git -C "$OBJECTS" checkout -q -f --detach "$commit" || return
 	if [ -z "$AT" ] || ! lgit diff --quiet "$AT" "$commit" -- '*Kconfig*'; then
 		AT=$commit
-		configure >"$log" 2>&1 9>&- || { tail -n 20 "$log"; return 1; }
+		configure >"$log" 2>&1 || { tail -n 20 "$log"; return 1; }
 	fi
 	AT=$commit
 	for object in $LIST; do
 		[ ! -e "$OBJECTS/${object%.o}.c" ] || list+=" $object"
 	done
 	# shellcheck disable=SC2086 # a list of words
-	"${KMAKE[@]}" W=12 "$@" $list >"$log" 2>&1 9>&- || { tail -n 20 "$log"; return 1; }
+	"${KMAKE[@]}" W=12 "$@" $list >"$log" 2>&1 || { tail -n 20 "$log"; return 1; }
 	for object in $list; do
 		[ -e "$OUT/$object" ] || { echo "nothing compiles $object"; return 1; }
 	done
@@ -334,7 +334,7 @@ check_build() {
 	! comm -13 "$log.stacks.base" "$log.stacks.series" | grep . ||
 		{ echo "they take more than 512 bytes of stack"; return 1; }
 	# Once more as if it were built in.
-	"${KMAKE[@]}" W=1 CONFIG_TEST_MMU_NOTIFIER=y "$test" >"$log.builtin" 2>&1 9>&- || { cat "$log.builtin"; return 1; }
+	"${KMAKE[@]}" W=1 CONFIG_TEST_MMU_NOTIFIER=y "$test" >"$log.builtin" 2>&1 || { cat "$log.builtin"; return 1; }
 	! grep -e -DMODULE "$OUT/${test%/*}/.${test##*/}.cmd" >/dev/null || { echo "the test is not built in"; return 1; }
 	[ ! -s "$log.builtin" ] || { cat "$log.builtin"; return 1; }
 	target powerpc powerpc powerpc64le-linux-gnu- powernv_defconfig drivers/misc/ocxl

@@ -35,10 +35,10 @@ compare_objects() { # NAME KARCH CROSS_COMPILE DEFCONFIG WHAT...
 	for commit in base "$SERIES"; do
 		which=$([ "$commit" = base ] && echo base || echo series)
 		check_out_src "$(lgit rev-parse "$commit^{commit}")" || return
-		"${omake[@]}" "$defconfig" 9>&- || return
+		"${omake[@]}" "$defconfig" || return
 		if [ -e "$fragment" ]; then
 			cat "$fragment" >>"$out/.config"
-			"${omake[@]}" olddefconfig 9>&- || return
+			"${omake[@]}" olddefconfig || return
 			new=$(lost_options "$fragment" "$out/.config")
 			# What the base does not have yet, it cannot keep.
 			[ -z "$new" ] || [ "$commit" = base ] ||
@@ -54,7 +54,7 @@ compare_objects() { # NAME KARCH CROSS_COMPILE DEFCONFIG WHAT...
 			[ ! -e "$out/$object" ] || find "$out/$object" -name '*.o' -delete
 		done
 		# shellcheck disable=SC2086 # a list of words
-		"${omake[@]}" W=1 "${CHECKER[@]}" $present >"$log.$which" 2>&1 9>&- ||
+		"${omake[@]}" W=1 "${CHECKER[@]}" $present >"$log.$which" 2>&1 ||
 			{ tail -n 20 "$log.$which"; return 1; }
 	done
 	COMPILED+=" $objects"

@@ -72,7 +72,7 @@ try_kvm() { # KERNEL INITRAMFS
 	local dir status
 	dir=$(mktemp -d "$BUILD/kvm.XXXXXX")
 	qemu_command kvm "$1" "$2" "rdinit=/bin/busybox -- poweroff -f" "$dir"
-	"$TOP/scripts/guest.py" --silently --silent 30 --stuck 30 "$dir" -- "${QEMU[@]}" -serial "file:$(commas "$dir/console")" 8>&- 9>&- || true
+	"$TOP/scripts/guest.py" --silently --silent 30 --stuck 30 "$dir" -- "${QEMU[@]}" -serial "file:$(commas "$dir/console")" 8>&- || true
 	status=$(sed 's/;* | .*//' "$dir/status" | cut -c 1-80)
 	if [ "$status" = "shutdown guest-shutdown" ]; then
 		echo "kvm, as a guest booted with it"
