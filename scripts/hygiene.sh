@@ -46,7 +46,7 @@ check_maintainers() {
 	local pattern file
 	! grep -v '^F:	' "$TOP/MAINTAINERS.snippet" || { echo "more than files"; return 1; }
 	sed 's/^F:	//' "$TOP/MAINTAINERS.snippet" | while read -r pattern; do
-		lgit ls-tree -r --name-only HEAD -- "${pattern%/*}/" | grep -qE "^${pattern//\*/.*}$" ||
+		lgit ls-tree -r --name-only HEAD -- "${pattern%/*}/" | grep -E "^${pattern//\*/.*}$" >/dev/null ||
 			{ echo "no file is $pattern"; return 1; }
 	done || return
 	cd "$LINUX_TREE" || return
