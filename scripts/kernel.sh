@@ -224,7 +224,7 @@ main() {
 	[[ " ${MAKE[*]} " != *" LLVM=1 "* ]] || COMPILER=(clang llvm ld.lld)
 	command -v "${COMPILER[0]}" >/dev/null ||
 		die2 "there is no ${COMPILER[0]}: run ./build.sh${CROSS:+ --arch $ARCH} deps, or for clang: ./build.sh deps clang lld llvm"
-	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ "${COMPILER[0]}" --version; "${COMPILER[2]}" --version; config_options "$CONFIG"; config_make "$CONFIG"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
+	BUILT="$(lgit rev-parse "$COMMIT^{tree}") $({ "${COMPILER[0]}" --version; "${COMPILER[2]}" --version; config_options "$CONFIG"; config_make "$CONFIG"; cat "$TOP/scripts/kernel.sh"; [ "$CONFIG" != bench ] || cat "$BENCH"/*.h "$BENCH"/module/*; } | sha1sum)"
 	if [ "$(cat "$(image_dir "$VARIANT")/built" 2>/dev/null)" = "$BUILT" ]; then
 		say "kernel: $ARCH $CONFIG $VARIANT is up to date"
 		return
