@@ -91,7 +91,9 @@ def table_wall(out, old, new):
 
 
 def table_atomics(out, old, new):
-    head(f"{old} → {new}", "state", "", "instructions", "atomics", "full barriers")
+    print("Under the lock: how often a call takes the lock of the mm's notifiers, and the\n"
+          "instructions of the longest critical section.\n")
+    head(f"{old} → {new}", "state", "", "instructions", "atomics", "full barriers", "locked", "under the lock")
     for key, a, b in both("atomics", out, old, new):
         row(*key, *(f"{x} → {y}" for x, y in zip(a, b)))
 
@@ -124,6 +126,9 @@ def plot(out, old, new):
         if lines := list(lines):
             (out / f"{name}.dat").write_text("".join(line + "\n" for line in lines))
     count = [(*key, *a, *b) for key, a, b in both("count", out, old, new)]
+    # Of a call with the same notifiers; the shortest name that tells rows apart.
+    ratios = sorted((int(b) / int(a), f"{w} {s}" + (f" {n}" if int(n) else "")) for w, s, n, a, b in count if a != "-")
+    write("ratios", (f'"{name}" {ratio:.4g}' for ratio, name in ratios))
     for state, work in itertools.product(("list", "elsewhere", "hit", "active"),
                                          ("madvise", "munmap", "mprotect", "fork_cow", "read_begin")):
         states = (state, "none") if state == "list" else (state,)
@@ -133,7 +138,7 @@ def plot(out, old, new):
     write("waits", (f'"{" ".join(key)}" {a} {b}' for key, a, b in waits(out, old, new)))
     write("throughput", (f"{state} {best:.6g} {low:.6g} {high:.6g}"
                          for state, best, low, high in throughput(out, old, new)))
-    write("atomics", (f'"{" ".join(key)}" {" ".join(a[1:])} {" ".join(b[1:])}'
+    write("atomics", (f'"{" ".join(key)}" {" ".join(a[1:3])} {" ".join(b[1:3])}'
                       for key, a, b in both("atomics", out, old, new)))
 
 

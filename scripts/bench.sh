@@ -30,8 +30,8 @@ Builds base and series from one configuration and measures both:
            on every machine
   wall     throughput, and the waits of readers and removers, on 2 CPUs; only
            the ratio means something
-  atomics  atomics and full barriers, which a count of instructions does not
-           price: a debugger follows system calls instruction by instruction
+  atomics  atomics, full barriers and what is done under the lock, which a count of
+           instructions does not price: a debugger follows each instruction
   size     stack use of every function that starts or ends an invalidation, also
            of what the guest does not have, and the size of the code
   starvation
@@ -41,7 +41,8 @@ Builds base and series from one configuration and measures both:
 
 The first four without debugging, for as many notifiers as
 tools/testing/bench/guest/bench.c says, the last with the usual configuration.
-Prints tables in Markdown and draws the first three; all of it is in build/bench.
+Prints tables in Markdown and draws the first three, ratios.svg first: all of it is
+in build/bench.
 It measures, it does not judge. --save puts the tables into
 Documentation/series/results.md and the plots into Documentation/series/bench.
 --with compares the series with the series and one more patch, an experiment,
@@ -85,7 +86,7 @@ do_starvation() { # VARIANT
 # One CPU, and yet the instructions that two would need.
 do_atomics() { # VARIANT
 	local pid
-	MN_ACCEL=tcg guest "$1-atomics" "$1" --plan bench --cpus 1 --gdb --append "nokaslr noreplace-smp" atomics &
+	guest "$1-atomics" "$1" --plan bench --icount --gdb --append "nokaslr noreplace-smp" atomics &
 	pid=$!
 	while kill -0 "$pid" 2>/dev/null && ! ss -Hltn 'sport = :1234' | grep -q .; do
 		sleep 0.5
@@ -184,7 +185,7 @@ draw() {
 	[ -n "$SAVE" ] || return 0
 	mkdir -p "$SAVED"
 	rm -f "$SAVED"/*.dat
-	cp "$OUT"/*.dat "$OUT/bench.svg" "$SAVED/"
+	cp "$OUT"/*.dat "$OUT"/{ratios,bench}.svg "$SAVED/"
 }
 
 main() {

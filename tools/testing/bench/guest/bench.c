@@ -475,7 +475,7 @@ static void calls_twice(void)
  */
 static void states_twice(void)
 {
-	static const int lists[] = { 1, 8, 64 }, hits[] = { 1, 8, 64 };
+	static const int lists[] = { 1, 8, 64 }, hits[] = { 1, 8, 17, 64, 1000 };
 	size_t i;
 
 	twice();
