@@ -1,4 +1,23 @@
 # gnuplot -e "dir='DIR'; old='NAME'; new='NAME'" plot.gp: from the files *.dat in DIR.
+# ratios.svg shows what became cheaper and what more expensive, bench.svg how much.
+set terminal svg size 1000,1500 dynamic font "sans,12" background "white"
+set output dir."/ratios.svg"
+set title "instructions of a call: ".new." / ".old.", for each number of notifiers (bench-count in results.md)"
+set grid xtics lc rgb "#dddddd"
+set ytics noenhanced
+set yrange [*:*] reverse
+set offsets 0, 0, 1, 1
+set lmargin 28
+set rmargin 12
+# What lies outside stands at the edge; the ratio is written beside it.
+set xrange [0.85:1.25]
+edge(x) = x < 0.86 ? 0.86 : x > 1.24 ? 1.24 : x
+set xlabel "left of 1: cheaper; right of 1: more expensive"
+set arrow from 1, graph 0 to 1, graph 1 nohead lc rgb "#888888" lw 2
+unset key
+plot dir."/ratios.dat" using (edge($2)):0:ytic(1) with points pt 7 ps 0.7 lc rgb '#2a6f97', \
+	'' using (1.25):0:(sprintf("%.3g", $2)) with labels left offset 1,0
+reset
 set terminal svg size 1500,2200 dynamic font "sans,12" background "white"
 set output dir."/bench.svg"
 set multiplot layout 7,4 title "mmu notifiers: ".old." and ".new
