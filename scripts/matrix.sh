@@ -31,6 +31,8 @@ Markdown. The kinds:
            gives, is a failure: $(names_of suites | paste -sd ' ')
   nested   runs this harness in a guest with emulated SVM: whether it finds out if KVM
            works, and judges guests that use it: $(names_of nested | paste -sd ' ')
+  many     boots base and series with many CPUs and runs one test, which the base has to
+           fail there: $(names_of many | paste -sd ' ')
   steps    boots linux/ as of one patch, step-1 to step-$(steps | wc -l); where a part ends or
            mm/mmu_notifier.c changes, with the kselftests that there are
 
@@ -50,9 +52,9 @@ cells() { # KIND
 names_of() { # WORD
 	case $1 in
 	'') cells boot; cells objects ;;
-	boot | objects | suites | nested) cells "$1" ;;
+	boot | objects | suites | nested | many) cells "$1" ;;
 	steps) steps ;;
-	*) { cells boot; cells objects; cells suites; cells nested; steps; } | grep -xF -- "$1" ;;
+	*) { cells boot; cells objects; cells suites; cells nested; cells many; steps; } | grep -xF -- "$1" ;;
 	esac
 }
 
@@ -171,6 +173,21 @@ nested() { # CELL CONFIG
 	set_option accel tcg
 	build
 	guest "$1" --plan nested --memory 4096
+}
+
+# The bug of mmu_notifier_synchronize() without an option that brings it about.
+many() { # CELL CONFIG CPUS TEST
+	local variant golden=$EXPECT/base-big.tests
+	set_option config "$2"
+	for variant in base series; do
+		build --variant "$variant"
+		guest "$1" --variant "$variant" --cpus "$3" --memory 3072 \
+			--golden "$golden" "$4"
+		[ -e "$RESULT/passed" ] || return 0
+		[ "$variant" = series ] || rm "$RESULT/passed"
+		golden=$EXPECT/series.tests
+	done
+	row "$3 CPUs, $4: fails on the base, passes on the series; $(cat "$RESULT/row")"
 }
 
 # Leaves what scripts/worker.sh wants in $RESULT.

@@ -49,7 +49,7 @@ what the guest does
                  that must not pass: warn, oops, sleeps, interrupts, init
   --splat T      the test splat.T.call: what a driver must not do
   --append LINE  more for the kernel command line; can be given more than once
-  --cpus N       1, 2 or 4 (default $GUEST_CPUS)
+  --cpus N       1, 2, 4 or 160 (default $GUEST_CPUS)
   --memory N     MiB (default $GUEST_MEMORY)
   --icount       emulate one CPU, whose clock counts instructions as nanoseconds
   --add FILE     also this file, in the guest's /: a module of your own, say,
@@ -115,7 +115,7 @@ parse() {
 			grep -q "^$2 " "$EXPECT/splats" || die2 "--splat $2: there is no such test; the first words of tools/testing/harness/expect/splats are all"
 			PLAN=splat TESTS=("splat.$2.call")
 			;;
-		--cpus) case $2 in 1 | 2 | 4) GUEST_CPUS=$2 ;; *) die2 "--cpus $2: there is only: 1 2 4" ;; esac ;;
+		--cpus) case $2 in 1 | 2 | 4 | 160) GUEST_CPUS=$2 ;; *) die2 "--cpus $2: there is only: 1 2 4 160" ;; esac ;;
 		--memory) number "$@"; GUEST_MEMORY=$2 ;;
 		--limit) number "$@"; LIMITS=(--silent "$2" --stuck "$2") ;;
 		--add) readable "$@"; ADD+=("$2") ;;
