@@ -4,7 +4,8 @@
  * instead of the kernel's headers. These headers are taken from the kernel as
  * they are: list, rculist, llist, rbtree*, interval_tree* and mmu_notifier.
  * Everything else is below, sorted as in tools/testing/vma: what does nothing,
- * what is copied, and what is altered so that the explorer sees it.
+ * what is copied, and what is altered so that the explorer sees it. With THREADS,
+ * what is altered so that threads can use it comes from threads.h.
  */
 #ifndef _MMU_NOTIFIER_KERNEL_H
 #define _MMU_NOTIFIER_KERNEL_H
@@ -20,7 +21,12 @@
 #include <string.h>
 #include <errno.h>
 
+/* The explorer's, or those for threads, which have their own place below as well */
+#ifdef THREADS
+#include "threads.h"
+#else
 #include "explore.h"
+#endif
 
 /*
  * No-ops. They have no effect on the order of events.
@@ -107,8 +113,10 @@ typedef void (*rcu_callback_t)(struct rcu_head *head);
  * Altered. All of them are either seen by the explorer through what the compiler
  * emits for a volatile or an atomic access (see access.c), or implemented in it.
  */
+#ifndef THREADS
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+#endif
 #define data_race(expr) (expr)
 #define smp_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v) __atomic_store_n(p, (typeof(*(p)))(v), __ATOMIC_RELEASE)
@@ -168,6 +176,7 @@ typedef struct { int counter; } atomic_t;
 #define kmalloc_obj(type, ...) kzalloc_obj(type)
 #define kfree(p) arena_free(p)
 
+#ifndef THREADS
 typedef struct lock spinlock_t;
 struct mutex { struct lock lock; };
 struct rw_semaphore { struct lock lock; };
@@ -259,6 +268,7 @@ extern unsigned long jiffies;
 struct srcu_struct { const char *name; };
 #define DEFINE_SRCU(s) struct srcu_struct s = { #s }
 #define DEFINE_STATIC_SRCU(s) static struct srcu_struct s = { #s }
+#endif /* !THREADS */
 
 #include <linux/list.h>
 #include <linux/rbtree_types.h>

@@ -30,33 +30,13 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || { usage >&2; exit 2; }
 
-mkdir -p "$build/mutant.source"
+mkdir -p "$build"
 build=$(cd "$build" && pwd)
 source=$build/mutant.source
-files=(mm/mmu_notifier.c include/linux/mmu_notifier.h)
-
-# The core of the commit, with a patch
-mutate() { # PATCH
-	local file
-	for file in "${files[@]}"; do
-		mkdir -p "$source/$(dirname "$file")"
-		git -C "$linux" show "$commit:$file" >"$source/$file"
-		cp "$source/$file" "$source/$file.orig"
-	done
-	# git must not take the folder for a part of a repository around it.
-	GIT_CEILING_DIRECTORIES=$build git -C "$source" apply \
-		--include="${files[0]}" --include="${files[1]}" - <"$1"
-	for file in "${files[@]}"; do
-		cmp -s "$source/$file" "$source/$file.orig" || return 0
-	done
-	echo 'it changes nothing of the core' >&2
-	return 1
-}
-
 # Each number of subscriptions that a walk takes at once has a folder of its own.
 compile() { # BATCH
 	make -C "$here" -s O="$build/mutant.$1" BATCH="$1" LINUX="$linux" COMMIT="$commit" \
-		CORE="$source/${files[0]}" HEADER="$source/${files[1]}"
+		CORE="$source/mm/mmu_notifier.c" HEADER="$source/include/linux/mmu_notifier.h"
 }
 
 # The programs that the core of today passes
@@ -84,7 +64,7 @@ ret=0
 for patch; do
 	patch=$(realpath "$patch")
 	name=$(basename "$patch" .patch)
-	if ! mutate "$patch" >"$build/mutant.log" 2>&1; then
+	if ! "$here/mutate.sh" "$source" "$linux" "$commit" "$patch" >"$build/mutant.log" 2>&1; then
 		echo "not ok $name # $(grep -m 1 -E 'error|changes nothing' "$build/mutant.log" || tail -n 1 "$build/mutant.log")"
 		ret=2
 		continue
