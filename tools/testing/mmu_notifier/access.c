@@ -143,6 +143,17 @@ int __tsan_atomic##bits##_compare_exchange_strong(volatile type *p, type *old, \
 	}								\
 	*old = *p;							\
 	return 0;							\
+}									\
+type __tsan_atomic##bits##_compare_exchange_val(volatile type *p, type old, \
+					type v, int order, int failed)	\
+{									\
+	type was;							\
+									\
+	rmw##bits((const void *)p, order, PC);				\
+	was = *p;							\
+	if (was == old)							\
+		*p = v;							\
+	return was;							\
 }
 
 ATOMIC(8, uint8_t)

@@ -107,6 +107,7 @@ void lock_take(struct lock *lock, bool exclusive);
 bool lock_try(struct lock *lock);
 void lock_drop(struct lock *lock, bool exclusive);
 bool lock_is_held(const struct lock *lock);
+void lock_forget(void);
 void lock_map(const char *name, bool acquire);
 void lock_map_only(bool acquire);
 void lock_might(struct lock *lock);

@@ -361,6 +361,8 @@ void ledger_range_started(const struct mmu_notifier_range *range, int ret)
 
 		if (!ret && devices[i].only_end)
 			r->started |= bit;
+		if (!ret && devices[i].only_end && devices[i].unpaired)
+			r->ended |= bit;
 		if (!ret && (r->failed & bit))
 			fail("%s's start has failed, but not the start", name(i));
 		if (!ret && (r->must & bit) && !exiting &&

@@ -14,6 +14,13 @@
 static const char *kinds[MAX_KINDS];
 static uint32_t after[MAX_KINDS];
 
+/* For what must not depend on the schedules before */
+void lock_forget(void)
+{
+	memset(kinds, 0, sizeof(kinds));
+	memset(after, 0, sizeof(after));
+}
+
 static unsigned int kind(const char *name)
 {
 	unsigned int i;

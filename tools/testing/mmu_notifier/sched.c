@@ -196,7 +196,7 @@ bool stack_is_dead(const void *addr)
 	const char *p = addr;
 	const struct task *task;
 
-	if (p < stacks[0] || p >= stacks[MAX_TASKS])
+	if (p < stacks[0] || p >= (const char *)(stacks + MAX_TASKS))
 		return false;
 	task = &tasks[(p - stacks[0]) / STACK_SIZE];
 	return task != current && (task->done || p < (const char *)task->sp);

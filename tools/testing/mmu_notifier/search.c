@@ -330,6 +330,38 @@ struct result search(unsigned int bound, double seconds)
 	return result;
 }
 
+/* One schedule: whenever something is to be decided, @decide does. */
+struct result follow(unsigned int (*decide)(const uint8_t *values, unsigned int n,
+					    int last, enum decision what))
+{
+	static struct result result;
+	struct node node;
+	unsigned int i;
+
+	memset(&result, 0, sizeof(result));
+	bounded = false;
+	printing = false;
+	if (!setjmp(failure)) {
+		begin();
+		for (;;) {
+			validate();
+			alternatives(&node);
+			if (!node.n) {
+				nobody_runs();
+				break;
+			}
+			i = 0;
+			if (node.n > 1)
+				i = decide(node.values, node.n, last, node.choice ? CHOOSE :
+					   node.preempts ? PREEMPT : SWITCH);
+			take(node.values[i], node.choice, node.preempts);
+		}
+	} else {
+		describe(&result);
+	}
+	return result;
+}
+
 /* Follows a trace, and what comes after it as long as nothing is to be decided. */
 struct result replay(const char *trace, bool print)
 {

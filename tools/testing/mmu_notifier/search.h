@@ -3,6 +3,7 @@
 #define _MMU_NOTIFIER_SEARCH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define NO_BOUND 255
 
@@ -17,6 +18,10 @@ struct result {
 
 void catch_signals(void);
 struct result search(unsigned int bound, double seconds);
+/* Which value of choose(); whether another task goes on; which one does, if this cannot */
+enum decision { CHOOSE, PREEMPT, SWITCH };
+struct result follow(unsigned int (*decide)(const uint8_t *values, unsigned int n,
+					    int last, enum decision what));
 struct result replay(const char *trace, bool print);
 
 /* snapshot.c */
