@@ -17,7 +17,7 @@ LINUX = TOP / "linux"
 RESULTS = "Documentation/series/results.md"
 # The order in the file. What has no place here is not saved.
 SECTIONS = [
-    "series", "test", "check", "fresh-bookworm", "fresh-trixie",
+    "series", "test", "check", "coverage", "fresh-bookworm", "fresh-trixie",
     "matrix", "steps", "suites", "mutants",
     "bench-count", "bench-atomics", "bench-size", "bench-wall", "bench-starvation",
     "experiments",
