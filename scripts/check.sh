@@ -41,6 +41,13 @@ coccinelle   the semantic patches of the kernel find nothing that is not in the
              base (P)
 explore      the schedules of the core in user space: every program holds, and the cores
              with known bugs fail
+litmus       the order of memory that the core rests on, by the memory model of the kernel:
+             each test is as expected, and so is each of its breaks
+threads      the core with threads for real, under TSan and ASan: clean, and mutants are
+             seen
+fuzz         the corpus of the fuzzer on the core: nothing fails, and on cores with
+             known bugs something does
+coverage     what of the core the programs do not run is known, each with its reason
 roots        the packages of deps suffice, on a system that has nothing else
 '
 
@@ -72,6 +79,7 @@ one() { # NAME
 	took=$(elapsed "$start")
 	printf '%s %s\n' "$STATUS" "$took" >"$BUILD/check/done/$1"
 	say "$([ "$STATUS" -eq 0 ] || echo 'not ')ok check.$1 $took$(expected "$1" | sed 's/^/, expected /')"
+	sed -n 's/^note: /  /p' "$log"
 	[ "$STATUS" -eq 0 ] || head -n 40 "$log" | sed 's/^/  /'
 }
 
@@ -142,7 +150,7 @@ check_neighbours() {
 	rm -f "$index"
 }
 
-our_scripts() { git -C "$TOP" ls-files -co --exclude-standard 'build.sh' 'scripts/*.sh' '.ci/run' 'tools/testing/harness/guest/nested' 'tools/testing/selftests/mm/*mmu_notifier*.sh'; }
+our_scripts() { git -C "$TOP" ls-files -co --exclude-standard 'build.sh' 'scripts/*.sh' '.ci/run' 'tools/testing/harness/guest/nested' 'tools/testing/selftests/mm/*mmu_notifier*.sh' 'tools/testing/mmu_notifier/*.sh'; }
 
 check_codespell() {
 	cd "$TOP"
@@ -161,6 +169,16 @@ check_judge() { python3 "$TOP/scripts/judge.py" selftest; }
 check_sources() { "$TOP/scripts/test-fetch.sh"; }
 check_numbers() { python3 "$TOP/scripts/results.py" check; }
 check_explore() { "$TOP/tools/testing/mmu_notifier/run.sh" --build "$BUILD/explore"; }
+check_litmus() {
+	local herd
+	herd=$("$TOP/scripts/herd.sh") || return
+	# Which version it was is said: unstable moves on, and a newer one may see more.
+	echo "note: $herd"
+	"$TOP/tools/testing/mmu_notifier/litmus/litmus.sh" --build "$BUILD/litmus"
+}
+check_threads() { "$TOP/tools/testing/mmu_notifier/threads.sh" --build "$BUILD/threads"; }
+check_fuzz() { "$TOP/tools/testing/mmu_notifier/fuzz.sh" --build "$BUILD/fuzz"; }
+check_coverage() { "$TOP/tools/testing/mmu_notifier/coverage.sh" --build "$BUILD/coverage"; }
 check_roots() { "$TOP/scripts/fresh.sh" --tools; }
 
 save() { # TOTAL
@@ -195,7 +213,7 @@ main() {
 	done
 	# The longest begin first.
 	[ "${#run[@]}" -gt 0 ] || mapfile -t run < <(printf '%s\n' build roots; names | grep -vxE 'build|roots')
-	for tool in codespell parallel perl pyflakes3 python3 shellcheck sparse spatch sphinx-build spin; do
+	for tool in codespell parallel perl pyflakes3 python3 shellcheck sparse spatch sphinx-build clang; do
 		command -v "$tool" >/dev/null || die2 "there is no $tool: run ./build.sh deps"
 	done
 	[ -d "$LINUX_TREE/.git" ] || "$TOP/scripts/tree.sh"

@@ -60,6 +60,10 @@ checks() {
 		printf 'void g(void) { f(1); }\n' >c.c; spatch --sp-file d.cocci c.c | grep seen"
 	answers pyflakes3 "echo x >f.py; { pyflakes3 f.py || true; } | grep undefined"
 	answers powerpc64le-linux-gnu-gcc "printf 'int f(void) { return 0; }\n' | powerpc64le-linux-gnu-gcc -c -x c - -o q.o"
+	answers fuzzer "printf '#include <stddef.h>\nint LLVMFuzzerTestOneInput(const char *p, size_t n) { return 0; }\n' >z.c
+		clang -fsanitize=fuzzer z.c -o z; ./z -runs=1"
+	answers tsan "printf 'int main(void) { return 0; }\n' >t.c; gcc -fsanitize=thread t.c -o t"
+	answers asan "gcc -fsanitize=address,undefined t.c -o t; ./t"
 	answers python3-git "python3 -c 'import git, ply.lex'"
 	answers python3-yaml "python3 -c 'import yaml'"
 	answers sphinx-build "mkdir -p d; echo 'extensions = [\"sphinx.ext.autosectionlabel\"]' >d/conf.py; printf 'a\n=\n' >d/index.rst
