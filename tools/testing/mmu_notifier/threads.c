@@ -724,7 +724,7 @@ static void watch(void)
 		if (idle < HANGS)
 			continue;
 		for (i = 0; i < nr_threads; i++)
-			printf("%s: asleep in %s\n", workers[i].comm, workers[i].op);
+			printf("%s: asleep in %s\n", workers[i].comm, READ_ONCE(workers[i].op));
 		fail("asleep for ever");
 	}
 }
