@@ -4,6 +4,8 @@
  * for each access of memory. What is volatile or atomic is a point at which tasks
  * are switched; all of it must be memory that is in use, and in some order.
  */
+#include <string.h>
+
 #include "explore.h"
 
 static void check(const void *p, size_t size, const char *what, const void *pc)
@@ -70,6 +72,28 @@ HOOKS(16)
 
 void __tsan_read_range(void *p, size_t size) { plain(p, size, false, PC); }
 void __tsan_write_range(void *p, size_t size) { plain(p, size, true, PC); }
+
+/* What clang 15 and later call for these */
+void *__tsan_memcpy(void *to, const void *from, size_t size)
+{
+	plain(from, size, false, PC);
+	plain(to, size, true, PC);
+	return memcpy(to, from, size);
+}
+
+void *__tsan_memmove(void *to, const void *from, size_t size)
+{
+	plain(from, size, false, PC);
+	plain(to, size, true, PC);
+	return memmove(to, from, size);
+}
+
+void *__tsan_memset(void *to, int value, size_t size)
+{
+	plain(to, size, true, PC);
+	return memset(to, value, size);
+}
+
 void __tsan_func_entry(void *pc) { }
 void __tsan_func_exit(void) { }
 void __tsan_init(void) { }
