@@ -35,9 +35,11 @@ banner() { # PART
 	tests) echo "test module and kselftests of what mainline promises today" ;;
 	registration) echo "misuse is refused, and lockdep knows what registration waits for" ;;
 	overlap) echo "readers and removals wait only for overlapping invalidations" ;;
-	rules) echo "exact unwinding of a failed non-blocking start" ;;
-	queries) echo "plain notifiers can ask what is being invalidated" ;;
+	rules) echo "exact unwinding of a failed non-blocking start, for KVM" ;;
+	queries) echo "plain notifiers can ask what is being invalidated, and KVM does" ;;
+	flat) echo "registration on a tracked mm without stopping it" ;;
 	teardown) echo "unregistering without waiting, and SGX" ;;
+	watch) echo "tracepoints, and a report of who holds up whom" ;;
 	docs) echo "documentation" ;;
 	esac
 }

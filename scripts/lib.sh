@@ -13,7 +13,7 @@ HARNESS=$TOP/tools/testing/harness
 SRC=$BUILD/src
 # shellcheck source=scripts/base.sh
 . "$TOP/scripts/base.sh"
-PARTS="fixes tests registration overlap rules queries teardown docs"
+PARTS="fixes tests registration overlap rules queries flat teardown watch docs"
 
 JOBS=${MN_JOBS:-$(nproc)}
 CONFIG=${MN_CONFIG:-debug}
