@@ -24,6 +24,8 @@ codespell    finds nothing in patches, scripts and documents
 shellcheck   finds nothing in our scripts and those of the series
 pyflakes     finds nothing in our Python
 neighbours   patches/neighbours/series is complete, each applies to the base alone
+stable       patches/stable: each backport has its upstream line, the Fixes: of the series
+             and no Signed-off-by; what adapts the tests applies to them
 includes     checkincludes and headerdep find nothing
 spdx         spdxcheck finds nothing
 references   there is no reference to a document that is not there
@@ -148,6 +150,32 @@ check_neighbours() {
 		GIT_INDEX_FILE=$index lgit apply --cached --check "$patch" || return 1
 	done
 	rm -f "$index"
+}
+
+# What checkpatch does not know of backports. Without the older kernels themselves:
+# those are for ./build.sh stable.
+check_stable() {
+	local dir=$TOP/patches/stable version patch name tests=$BUILD/check/stable-tests
+	git init -q "$tests"
+	while read -r version _; do
+		diff <(sed -n 's/^\([^# ]*\).*/\1/p' "$dir/$version/series" | grep . | sort) <(find "$dir/$version" -name '*.patch' -printf '%f\n' | sort) ||
+			{ echo "$version/series (<) and its folder (>) name different patches"; return 1; }
+		for patch in "$dir/$version"/*.patch; do
+			name=${patch##*/}
+			[ "$(sed '1,/^$/d; /./q' "$patch")" = 'commit <not yet upstream> upstream.' ] ||
+				grep -E '^commit [0-9a-f]{40} upstream\.$' "$patch" >/dev/null || { echo "$patch has no line for its upstream commit"; return 1; }
+			diff <(grep '^Fixes:' "$TOP/patches/$name") <(grep '^Fixes:' "$patch") || { echo "$patch (>) is not for what the series fixes (<)"; return 1; }
+			grep -F "[ v$version: " "$patch" >/dev/null || { echo "$patch does not say what differs"; return 1; }
+			grep '^Assisted-by: ' "$patch" >/dev/null || { echo "$patch has no Assisted-by"; return 1; }
+			! grep -iE '^(Signed-off|Reviewed|Acked|Tested)-by:' "$patch" || { echo "in $patch"; return 1; }
+		done
+		git -C "$tests" read-tree --empty
+		for patch in $(part_patches tests); do
+			git -C "$tests" apply --cached --include='lib/test_mmu_notifier*' --include='tools/testing/selftests/mm/*mmu_notifier*' "$TOP/patches/$patch" || return 1
+		done
+		git -C "$tests" apply --cached --check --include='lib/test_mmu_notifier*' --include='tools/testing/selftests/mm/*' "$dir/tests/$version.diff" ||
+			{ echo "patches/stable/tests/$version.diff does not apply to the tests"; return 1; }
+	done < <(grep '^[0-9]' "$dir/base")
 }
 
 our_scripts() { git -C "$TOP" ls-files -co --exclude-standard 'build.sh' 'scripts/*.sh' '.ci/run' 'tools/testing/harness/guest/nested' 'tools/testing/selftests/mm/*mmu_notifier*.sh' 'tools/testing/mmu_notifier/*.sh'; }
