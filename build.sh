@@ -38,6 +38,7 @@ commands
   matrix   other configurations, architectures, single patches, other people's
            tests
   bench    what it costs and gives, in instructions and ratios, base and series
+  stable   the fixes on older kernels of Debian: each bug before and after
   send     prepare the mails of a posting, through b4, and mail nothing
   fresh    the README's two commands in a bare Debian
   clean    remove what was built, never unexported work
@@ -82,7 +83,7 @@ main() {
 	[ $# -eq 0 ] || shift
 	case $command in
 	all) case ${1:-} in '' | --save) ;; *) usage; return ;; esac ;;
-	deps | tree | export | check | run | test | mutants | matrix | bench | send | fresh | clean) ;;
+	deps | tree | export | check | run | test | mutants | matrix | bench | stable | send | fresh | clean) ;;
 	*) die2 "unknown command '$command'; see ./build.sh --help" ;;
 	esac
 	case " $* " in *" --help "* | *" -h "*) exec bash "$TOP/scripts/$command.sh" --help ;; esac

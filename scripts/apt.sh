@@ -2,16 +2,24 @@
 # Debian's archive with a source list and state of our own: apt's own
 # configuration is not touched, the mirror is taken from it. Sourced, never run.
 
-# The mirror of the suites that apt already uses for Debian's main archive.
-mirror() {
+sites() { # LABEL
 	# shellcheck disable=SC2016 # apt's format, not ours
-	apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
-		awk '$2 == "Debian" && $1 !~ /security/ { print $1; exit }'
+	apt-get indextargets --format '$(SITE) $(LABEL)' 'Created-By: Packages' 2>/dev/null | sed -n "s/ $1\$//p"
+}
+
+# The mirror of the suites that apt already uses for Debian's main archive.
+mirror() { sites Debian | awk '!/security/ { print; exit }'; }
+
+# And that of its security updates: usually beside it.
+security_mirror() {
+	local site
+	site=$(sites Debian-Security | head -n 1)
+	printf '%s' "${site:-$(mirror | sed 's|/debian/*$|/debian-security|')}"
 }
 
 apt_prepare() { # DIR SUITE
 	local site
-	site=$(mirror)
+	case $2 in *-security) site=$(security_mirror) ;; *) site=$(mirror) ;; esac
 	[ -n "$site" ] || die2 "apt knows no Debian mirror: run apt-get update once, or see --linux in ./build.sh --help"
 	rm -rf "$1"
 	mkdir -p "$1"/{state/lists/partial,cache/archives/partial}

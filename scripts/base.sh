@@ -15,6 +15,15 @@ BASE_SHA1=94589443b986be97e5c0a149375aad80b208c7d6
 # That source as linux/ commits it.
 BASE_TREE=d1799ee80f10cdb206a91df568f9c9f9b5ef5e14
 
+# Or an older kernel, one of patches/stable/base, with what is built of it apart from
+# the rest: ./build.sh stable.
+if [ -n "${BASE_OF:-}" ]; then
+	read -r BASE_VERSION BASE_SUITE BASE_DEB BASE_SHA256 BASE_SHA1 \
+		< <(sed -n "s/^$BASE_OF //p" "$TOP/patches/stable/base")
+	BASE_SERIES=$BASE_OF BASE_PACKAGE=linux-source-$BASE_OF BASE_TREE=
+	LINUX_TREE=$BUILD/linux
+fi
+
 # For the day on which Debian's mirror no longer has it. No other file names a host.
 STABLE_GIT=${MN_STABLE_GIT:-https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git}
 SNAPSHOT=https://snapshot.debian.org

@@ -21,6 +21,13 @@ config_options() { # CONFIG [FILE...]
 	} | xargs -d '\n' cat | grep '^CONFIG_' | tac | awk -F= '!seen[$1]++' | tac
 }
 
+# Of these options those that a source knows, for a kernel older than they are, and
+# that have a value.
+known_options() { # SRC <OPTIONS
+	grep -rhoE --include='Kconfig*' '^\s*(menu)?config\s+[A-Za-z0-9_]+' "$1" | sed -E 's/.*\s/CONFIG_/' |
+		awk -F= 'NR == FNR { known[$1]; next } $1 in known && $2 != ""' - /dev/fd/3
+} 3<&0
+
 # What make is told besides, a word each: the lines "# make:" of a configuration.
 config_make() { # CONFIG
 	config_files "$1" | xargs -d '\n' sed -n 's/^# make: *//p' | tr -s ' ' '\n'

@@ -27,7 +27,9 @@ check_compiler() {
 
 # Before the series has its module something else has to want mmu notifiers.
 options() {
-	if [ -e "$SRC/lib/test_mmu_notifier_uapi.h" ]; then
+	if [ -n "${BASE_OF:-}" ]; then
+		config_options "$CONFIG" | known_options "$SRC"
+	elif [ -e "$SRC/lib/test_mmu_notifier_uapi.h" ]; then
 		config_options "$CONFIG"
 	else
 		config_options "$CONFIG" "$HARNESS/kconfig/hmm.config" | grep -v '^CONFIG_TEST_MMU_NOTIFIER='
@@ -141,7 +143,10 @@ touched_symbols() {
 install_kselftests() { # INTO
 	local -a options=(SKIP_TARGETS= KSFT_INSTALL_PATH="$1" FORCE_TARGETS=1)
 	local tests
-	if [ "$CONFIG" = suites ]; then
+	if [ -n "${BASE_OF:-}" ]; then
+		older_kselftests "$1"
+		return
+	elif [ "$CONFIG" = suites ]; then
 		kmake -j"$JOBS" TARGETS="mm kvm" "${options[@]}" kselftest-install
 		return
 	fi
@@ -150,6 +155,21 @@ install_kselftests() { # INTO
 		sed "s|^|$OUT/kselftest/mm/|" | tr '\n' ' ')
 	make -s -C "$SRC/tools/testing/selftests" O="$OUT" ARCH="$KARCH" CROSS_COMPILE="$CROSS" TARGETS=mm \
 		"${options[@]}" TEST_GEN_FILES="$tests" TEST_GEN_PROGS= install
+}
+
+# Of a kernel whose Makefile does not know our tests, and may have mm's in vm/.
+older_kselftests() { # INTO
+	local dir=$SRC/tools/testing/selftests mm=$SRC/tools/testing/selftests/mm program
+	[ -e "$mm/vm_util.c" ] || mm=$dir/vm
+	kmake headers || return
+	mkdir -p "$1/mm"
+	cp -r "$dir/kselftest" "$dir/run_kselftest.sh" "$1/"
+	: >"$1/kselftest-list.txt"
+	cp "$dir"/mm/*mmu_notifier.sh "$mm"/{run_vmtests.sh,settings} "$1/mm/"
+	for program in $(cd "$dir/mm" && our_programs mmu_notifier_*.c); do
+		gcc -O2 -Wall -U_FORTIFY_SOURCE -I"$SRC" -I"$dir" -I"$mm" -isystem "$OUT/usr/include" -fPIE -pie -pthread \
+			-o "$1/mm/$program" "$dir/mm/$program.c" "$dir/mm/mmu_notifier_common.c" "$mm/vm_util.c" || return
+	done
 }
 
 # The sources of our kselftests, but for what they share.

@@ -18,7 +18,7 @@ RESULTS = "Documentation/series/results.md"
 # The order in the file. What has no place here is not saved.
 SECTIONS = [
     "series", "test", "check", "coverage", "fresh-bookworm", "fresh-trixie",
-    "matrix", "steps", "suites", "mutants",
+    "matrix", "steps", "suites", "mutants", "stable",
     "bench-count", "bench-atomics", "bench-size", "bench-wall", "bench-starvation",
     "experiments",
 ]
