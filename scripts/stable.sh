@@ -20,7 +20,7 @@ versions() { sed -n 's/^\([0-9][^ ]*\) .*/\1/p' "$STABLE/base"; }
 
 usage() {
 	cat <<EOF
-usage: ./build.sh stable [--save] [VERSION...]
+usage: ./build.sh stable [--apply | --save] [VERSION...]
 
 The fixes on the kernels that people run: $(versions | xargs), or those that are
 named. Gets Debian's linux-source of each (patches/stable/base pins version and hash),
@@ -31,8 +31,11 @@ is seen before its fix and not after it. Guests that passed are not booted again
 until the source, the patches or the lists change.
 
 When Debian has no longer the pinned version another one is tried, and a line says
-which. A fix that the source already has is reported, and taken out for "before".
+which. A fix that the source already has, as we have it or in the form that
+patches/stable/upstream has, is reported, and taken out for "before". The
+exit status is 1 when a fix does not apply, or a guest is not as its list says.
 
+  --apply  only get the sources, and apply the tests and the fixes
   --save   put the table into Documentation/series/results.md
 EOF
 }
@@ -51,7 +54,8 @@ commit() { # MESSAGE
 # The tests alone, then the fixes; those of the posting as they are in patches/, with
 # what this kernel has not got or names otherwise.
 make_commits() {
-	local patch
+	local patch form i
+	local -a own=() carried=()
 	: >"$BUILD/carried"
 	in_index read-tree base
 	for patch in $(part_patches tests); do
@@ -61,30 +65,37 @@ make_commits() {
 	in_index apply --cached "$STABLE/tests/$BASE_OF.diff" ||
 		die "patches/stable/tests/$BASE_OF.diff does not apply to the tests on $(cat "$BUILD/base/id")"
 	for patch in $(fixes | cut -d' ' -f1); do
-		! in_index apply --cached --check --reverse "$STABLE/$BASE_OF/$patch" 2>/dev/null || echo "$patch" >>"$BUILD/carried"
+		for form in "$STABLE/$BASE_OF/$patch" "$STABLE/upstream/${patch%.patch}.diff"; do
+			if [ -e "$form" ] && in_index apply --cached --check --reverse "$form" 2>/dev/null; then
+				say "stable: $BASE_OF: already there, upstream carries it: ${form#"$STABLE/"}"
+				carried+=("$form")
+				echo "$patch" >>"$BUILD/carried"
+				continue 2
+			fi
+		done
+		own+=("$STABLE/$BASE_OF/$patch")
 	done
 	# Later ones first: they can change the same lines.
-	for patch in $(tac "$BUILD/carried"); do
-		in_index apply --cached --reverse "$STABLE/$BASE_OF/$patch"
-		say "stable: $BASE_OF: already there, upstream carries it: $patch"
+	for ((i = ${#carried[@]} - 1; i >= 0; i--)); do
+		in_index apply --cached --reverse "${carried[i]}"
 	done
 	BEFORE=$(commit before)
-	for patch in $(fixes | cut -d' ' -f1); do
-		in_index apply --cached "$STABLE/$BASE_OF/$patch" ||
-			die "patches/stable/$BASE_OF/$patch does not apply to $(cat "$BUILD/base/id")"
+	for patch in "${carried[@]}" "${own[@]}"; do
+		in_index apply --cached "$patch" ||
+			die "${patch#"$TOP/"} does not apply to $(cat "$BUILD/base/id")"
 	done
 	AFTER=$(commit after)
 	rm -f "$BUILD/index.stable"
 	# What run.sh takes for the series.
 	lgit update-ref --no-deref HEAD "$AFTER"
-	say "stable: $BASE_OF: $(fixes | wc -l) fixes apply, $(wc -l <"$BUILD/carried") of them already there"
+	say "stable: $BASE_OF: ${#own[@]} fixes apply, ${#carried[@]} are already there"
 }
 
 # One guest, unless it has passed with the same kernel and list.
 guest() { # NAME COMMIT GOLDEN RUN_ARGUMENT...
 	local name=$1 commit=$2 golden=$HARNESS/expect/$3.tests key
 	shift 3
-	key="$(lgit rev-parse "$commit^{tree}") $({ cat "$HARNESS"/expect/stable-*.tests; config_options "$CONFIG"; printf '%s ' "$@"; } | sha1sum)"
+	key="$(lgit rev-parse "$commit^{tree}") $({ cat "$HARNESS"/expect/stable*.tests; config_options "$CONFIG"; printf '%s ' "$@"; } | sha1sum)"
 	if [ "$(cat "$BUILD/run/$name/key" 2>/dev/null)" = "$key" ]; then
 		say "stable: $BASE_OF $name passed before"
 		return
@@ -93,19 +104,18 @@ guest() { # NAME COMMIT GOLDEN RUN_ARGUMENT...
 	echo "$key" >"$BUILD/run/$name/key"
 }
 
-# Of some tests, in the guests that ran them: how many passed. "big:" is the guest
-# whose SRCU has a callback list for each CPU.
+# How some tests ended, in the guests that ran them. "big:" is the guest whose SRCU has
+# a callback list for each CPU.
 outcome() { # before|after TEST...
-	local run=$1 test dir seen passed=0 all=0
+	local run=$1 test dir seen all=''
 	shift
 	for test; do
 		dir=$BUILD/run/$run
 		case $test in big:*) dir+=-big test=${test#big:} ;; esac
 		seen=$(sed -n "s/ $test\$//p" "$dir/seen" 2>/dev/null)
-		all=$((all + 1))
-		[ "$seen" != pass ] || passed=$((passed + 1))
+		all+="${seen:-did not run}"$'\n'
 	done
-	if [ "$passed" -eq "$all" ]; then echo passes; elif [ "$passed" -eq 0 ]; then echo fails; else echo "$passed of $all pass"; fi
+	sort -u <<<"${all%$'\n'}" | paste -s -d, | sed 's/,/, /g'
 }
 
 subject() { # PATCH
@@ -116,9 +126,10 @@ rows() {
 	local patch line id
 	local -a tests
 	id=$(base_id)
+	id=${id%_all}
 	fixes | while read -r patch line; do
 		read -ra tests <<<"$line"
-		printf '| %s | %s | %s | %s | %s |\n' "${id#*_}" "$(subject "$STABLE/$BASE_OF/$patch")" "${line//big:/}" \
+		printf '| %s | %s | %s | %s | %s |\n' "${id#*_}" "$(subject "$STABLE/$BASE_OF/$patch")$(! grep -qxF "$patch" "$BUILD/carried" || echo ' (already there)')" "${line//big:/}" \
 			"$(outcome before "${tests[@]}")" "$(outcome after "${tests[@]}")"
 	done
 }
@@ -141,7 +152,8 @@ one() {
 		base_id >"$LINUX_TREE/.git/base-id"
 	fi
 	make_commits
-	mapfile -t fixtures < <("$TOP/scripts/judge.py" list "$HARNESS/expect/stable-$BASE_OF.tests" | sed -n '/ /d; s/^\([a-z_]*[.]\).*/\1/p' | uniq)
+	[ -z "${APPLY:-}" ] || return 0
+	mapfile -t fixtures < <("$TOP/scripts/judge.py" list "$HARNESS/expect/stable-$BASE_OF.tests" | sed -n '/ /d; s/^\([a-z_]*[.]\).*/\1/p' | sort -u)
 	guest before "$BEFORE" "stable-$BASE_OF-before" "${fixtures[@]}" || failed=1
 	guest before-big "$BEFORE" "stable-big-before" --append "$BIG" synchronize || failed=1
 	guest after "$AFTER" "stable-$BASE_OF" "${fixtures[@]}" || failed=1
@@ -159,6 +171,7 @@ main() {
 		case $1 in
 		-h | --help) usage; return ;;
 		--one) one; return ;;
+		--apply) export APPLY=1 ;;
 		--save) save=1 ;;
 		*)
 			versions | grep -xF -e "$1" >/dev/null || die2 "stable takes no '$1', only: $(versions | xargs)"
@@ -175,7 +188,7 @@ main() {
 		BASE_OF=$version MN_BUILD=$BUILD/stable/$version bash "$TOP/scripts/stable.sh" --one || failed=1
 	done
 	[ "$failed" -eq 0 ] || die "not every kernel is as it should be (above)"
-	[ -z "$save" ] || table "${chosen[@]}" | python3 "$TOP/scripts/results.py" put stable
+	[ -z "$save" ] || [ -n "${APPLY:-}" ] || table "${chosen[@]}" | python3 "$TOP/scripts/results.py" put stable
 }
 
 main "$@"
