@@ -27,7 +27,7 @@ base_tar() {
 	fi
 }
 
-# Straight into a pack, and out of it once: faster than to unpack, add and commit.
+# Straight into a pack: faster than to unpack, add and commit. Without a work tree.
 # Called as a condition, where set -e does not work.
 import_base() { # DIR
 	git init -q -b series "$1" || return
@@ -38,6 +38,5 @@ import_base() { # DIR
 	git -C "$1" config checkout.workers 0
 	base_tar | python3 "$TOP/scripts/tar-to-git.py" |
 		git -C "$1" -c core.compression=1 fast-import --quiet --done --depth=0 || return
-	git -C "$1" checkout -q -f series || return
 	git -C "$1" tag base
 }

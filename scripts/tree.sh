@@ -34,7 +34,7 @@ make_base() {
 	need_space 8 "linux/, the build and its guests"
 	rm -rf "$part"
 	step "tree: unpacking $(base_id)"
-	import_base "$part" || {
+	{ import_base "$part" && git -C "$part" checkout -q -f series; } || {
 		rm -rf "$part"
 		die "the base kernel could not be unpacked (above): if the disk is full make room; if what was fetched is damaged remove build/base and try again"
 	}
