@@ -92,6 +92,15 @@ ORACLE bool core_has(const void *notifier)
 	return is_in_tree(settled()->itree.rb_root.rb_node, &sub->interval_tree.rb);
 }
 
+ORACLE bool core_lists(const void *notifier)
+{
+	const struct hlist_node *node = settled()->list.first;
+
+	while (node && container_of(node, struct mmu_notifier, hlist) != notifier)
+		node = node->next;
+	return node;
+}
+
 /* The ranges on the list, oldest first: the one after @range, or NULL */
 ORACLE const struct mmu_notifier_range *core_next(const struct mmu_notifier_range *range)
 {
@@ -116,6 +125,7 @@ ORACLE u64 core_seq(const struct mmu_notifier_range *range)
 ORACLE bool core_is_settled(void) { return false; }
 ORACLE u64 core_seq(const struct mmu_notifier_range *range) { return 0; }
 ORACLE bool core_has(const void *notifier) { return false; }
+ORACLE bool core_lists(const void *notifier) { return false; }
 ORACLE const struct mmu_notifier_range *core_next(const struct mmu_notifier_range *range)
 {
 	return NULL;

@@ -20,7 +20,7 @@
 #define MAX_DEVICES 6
 
 /* mm.c */
-enum { NONBLOCK = 1, KEEP = 2 };
+enum { NONBLOCK = 1, KEEP = 2, ZEROED = 4 };
 extern struct mm_struct *mm;
 void mm_create(void);
 bool invalidate(unsigned int first, unsigned int last, unsigned int flags);
@@ -64,6 +64,7 @@ unsigned int ledger_demanded(bool interval);
 /* core.c: what the core has, where it has number windows */
 bool core_is_settled(void);
 bool core_has(const void *notifier);
+bool core_lists(const void *notifier);
 const struct mmu_notifier_range *core_next(const struct mmu_notifier_range *range);
 u64 core_seq(const struct mmu_notifier_range *range);
 
@@ -123,6 +124,7 @@ struct list_device *list_create(unsigned int n, unsigned int flags);
 int list_register(struct list_device *dev);
 bool list_fault(struct list_device *dev, unsigned int page);
 void list_drop(struct list_device *dev);
+void list_leave(struct list_device *dev);
 void list_unregister(struct list_device *dev);
 void list_no_release(struct list_device *dev);
 void list_put(struct list_device *dev);

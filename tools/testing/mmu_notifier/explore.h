@@ -125,7 +125,7 @@ void task_wake(struct task *task);
 long completion_wait(struct completion *x, int how, long timeout);
 void completion_complete(struct completion *x, bool all);
 
-/* programs.c, windows.c, waits.c, mask.c, misuse.c */
+/* programs.c, windows.c, waits.c, mask.c, flat.c, misuse.c */
 struct program {
 	const char *name;
 	const char *about;
@@ -153,8 +153,8 @@ struct program {
 		FRESH,
 	} promise;
 };
-extern const struct program programs[], windows[], waits[], mask[], misuse[];
-extern const unsigned int nr_programs, nr_windows, nr_waits, nr_mask, nr_misuse;
+extern const struct program programs[], windows[], waits[], mask[], flat[], misuse[];
+extern const unsigned int nr_programs, nr_windows, nr_waits, nr_mask, nr_flat, nr_misuse;
 extern const struct program *program;
 /* of the command line: what is no failure */
 extern bool ignore_races, ignore_warnings;

@@ -60,7 +60,8 @@
 /*
  * Copied, to be kept in sync.
  */
-typedef uint8_t u8;
+/* Two that are neighbours must not be one granule of races.c. */
+typedef uint32_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;

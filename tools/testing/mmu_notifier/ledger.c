@@ -43,7 +43,10 @@ static struct range {
 	/* that were still registered when it had certainly begun */
 	uint8_t must;
 	uint8_t invalidated, started, failed, ended;
-	/* the core has it on its list; what was in the tree then, and overlaps */
+	/*
+	 * The core has it on its list; what was in the tree then, and overlaps,
+	 * and what was on the list of notifiers.
+	 */
 	bool listed;
 	uint8_t window;
 } ranges[MAX_TASKS] STATE;
@@ -99,11 +102,6 @@ void ledger_only_end(unsigned int id)
 	device(id)->only_end = true;
 }
 
-void ledger_is_in(unsigned int id)
-{
-	device(id)->where = IN;
-}
-
 /* It may come back before the ranges in progress end. */
 void ledger_goes(unsigned int id)
 {
@@ -117,6 +115,16 @@ void ledger_goes(unsigned int id)
 
 void ledger_is_out(unsigned int id)
 {
+	uint8_t others = ~(1 << id);
+	unsigned int i;
+
+	/* When it comes back, the ranges in progress are older. */
+	for (i = 0; i < MAX_TASKS && !device(id)->interval; i++) {
+		ranges[i].window &= others;
+		ranges[i].started &= others;
+		ranges[i].failed &= others;
+		ranges[i].ended &= others;
+	}
 	device(id)->where = OUT;
 	device(id)->in_tree = false;
 }
@@ -242,13 +250,14 @@ static const char *name(unsigned int id)
 	return names[id + (devices[id].interval ? MAX_DEVICES : 0)];
 }
 
-static uint8_t in_tree(const struct mmu_notifier_range *range)
+static uint8_t in_tree_or_list(const struct mmu_notifier_range *range)
 {
 	uint8_t mask = 0;
 	unsigned int i;
 
 	for (i = 0; i < nr_devices; i++)
-		if (devices[i].in_tree && overlaps(&devices[i], range))
+		if (devices[i].interval ? devices[i].in_tree && overlaps(&devices[i], range) :
+		    devices[i].where != OUT && core_lists(devices[i].notifier))
 			mask |= 1 << i;
 	return mask;
 }
@@ -276,7 +285,7 @@ static void observe_range(const struct mmu_notifier_range *range)
 	if (r->listed)
 		return;
 	r->listed = true;
-	r->window = in_tree(range);
+	r->window = in_tree_or_list(range);
 	is_newer(range);
 }
 
@@ -320,6 +329,31 @@ void ledger_observe(void)
 		observe_range(range);
 }
 
+/*
+ * It knows of every range in progress. The list of ranges is that of the core: a
+ * range that has left it can still be calling ends.
+ */
+static void knows_ranges(unsigned int id)
+{
+	const struct mmu_notifier_range *range = NULL;
+	struct range *r;
+
+	ledger_observe();
+	while (core_is_settled() && (range = core_next(range))) {
+		r = find_range(range);
+		if (r && r->listed && !(r->window & 1 << id))
+			fail("%s is registered, and a range that does not call it is in progress",
+			     name(id));
+	}
+}
+
+void ledger_is_in(unsigned int id)
+{
+	if (!device(id)->interval)
+		knows_ranges(id);
+	device(id)->where = IN;
+}
+
 /* A range calls what was in the tree when it was listed, and nothing else. */
 static void check_window(const struct range *r, bool all)
 {
@@ -328,6 +362,8 @@ static void check_window(const struct range *r, bool all)
 	for (i = 0; r->listed && i < nr_devices; i++) {
 		uint8_t bit = 1 << i;
 
+		if (!devices[i].interval)
+			continue;
 		if (r->invalidated & ~r->window & bit)
 			fail("%s is called for a range that is older", name(i));
 		if (all && ~r->invalidated & r->window & bit)
@@ -355,11 +391,14 @@ void ledger_range_started(const struct mmu_notifier_range *range, int ret)
 	ledger_observe();
 	has_begun(r);
 	r->must |= r->before & registered(range);
+	for (i = 0; i < nr_devices; i++)
+		if (r->listed && !devices[i].interval)
+			r->must |= r->window & registered(range) & 1 << i;
 	check_window(r, !ret);
 	for (i = 0; i < nr_devices; i++) {
 		uint8_t bit = 1 << i;
 
-		if (!ret && devices[i].only_end)
+		if (!ret && devices[i].only_end && (!r->listed || (r->window & bit)))
 			r->started |= bit;
 		if (!ret && devices[i].only_end && devices[i].unpaired)
 			r->ended |= bit;
@@ -439,6 +478,8 @@ void ledger_start(unsigned int id, const struct mmu_notifier_range *range, int r
 		return;
 	if (r->stopped)
 		fail("%s's start is called after a failure", name(id));
+	if (r->listed && !(r->window & 1 << id))
+		fail("%s's start is called for a range that is older", name(id));
 	r->stopped = WINDOWS && ret && r->nonblock;
 	if ((r->started | r->failed) & 1 << id)
 		fail("%s's start is called twice for a range", name(id));

@@ -186,11 +186,17 @@ void list_drop(struct list_device *dev)
 	mutex_unlock(&dev->lock);
 }
 
-void list_unregister(struct list_device *dev)
+/* It can be registered again. */
+void list_leave(struct list_device *dev)
 {
 	ledger_goes(dev->id);
 	mmu_notifier_unregister(&dev->notifier, mm);
 	ledger_is_out(dev->id);
+}
+
+void list_unregister(struct list_device *dev)
+{
+	list_leave(dev);
 	kfree(dev);
 }
 

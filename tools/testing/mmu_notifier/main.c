@@ -39,7 +39,7 @@ static const struct program *get(unsigned int i)
 	} files[] = {
 		{ programs, &nr_programs }, { windows, &nr_windows },
 		{ waits, &nr_waits }, { mask, &nr_mask },
-		{ misuse, &nr_misuse },
+		{ flat, &nr_flat }, { misuse, &nr_misuse },
 	};
 	unsigned int file;
 

@@ -90,7 +90,7 @@ bool invalidate(unsigned int first, unsigned int last, unsigned int flags)
 	}
 	range = NEW(struct mmu_notifier_range);
 	/* What was on the stack before */
-	memset(range, 0x5a, sizeof(*range));
+	memset(range, flags & ZEROED ? 0 : 0x5a, sizeof(*range));
 	mmu_notifier_range_init(range, MMU_NOTIFY_CLEAR, 0, mm, ADDRESS(first),
 				ADDRESS(last + 1));
 	ledger_range_begins(range, flags & NONBLOCK);

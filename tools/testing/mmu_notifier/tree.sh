@@ -44,4 +44,5 @@ fi
 {
 	! grep -q 'bool track_ranges;' "$dir/linux/mmu_notifier.h" || echo '#define HAVE_TRACK_RANGES'
 	! grep -q 'insert_seq;' "$dir/linux/mmu_notifier.h" || echo '#define HAVE_WINDOWS'
+	! grep -q 'mn_register_tracked(' "$dir/core/mmu_notifier.c" || echo '#define HAVE_FLAT'
 } | update "$dir/core/has.h"
