@@ -46,5 +46,7 @@ struct bench_on {
 #define BENCH_REMOVE		_IOR(BENCH_IOC, 9, __u64)
 /* how long a callback for the sleeping range sleeps, in us; 0: until BENCH_WAKE */
 #define BENCH_NAP		_IOW(BENCH_IOC, 10, __u64)
+/* registers one more list notifier; the time in ns comes back */
+#define BENCH_REGISTER		_IOR(BENCH_IOC, 11, __u64)
 
 #endif /* MMU_NOTIFIER_BENCH_H */

@@ -224,6 +224,52 @@ static void measure_teardown(uint64_t way, const char *name, const char *sync_na
 		printf("# teardown %s %u %llu\n", sync_name, count, (unsigned long long)value);
 }
 
+/* As many VMAs more: those of two neighbours are not the same. */
+static void more_vmas(unsigned int count)
+{
+	size_t len = (size_t)count * page;
+	char *p = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned int i;
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	for (i = 1; i < count; i += 2)
+		if (mprotect(p + i * page, page, PROT_READ))
+			die("mprotect");
+}
+
+/* In a mm with an interval notifier, and with that many VMAs more than it begins with. */
+static void measure_register(void)
+{
+	static const unsigned int vmas[] = { 10, 1000, 10000, 60000 };
+	pid_t child = fork();
+	unsigned int have = 0;
+	size_t i;
+	int n, status;
+
+	if (!child) {
+		lists_on(1, NULL, 0, false);
+		intervals_on(1, beside);
+		for (i = 0; i < ARRAY_SIZE(vmas); i++) {
+			uint64_t took, best = UINT64_MAX;
+
+			more_vmas(vmas[i] - have);
+			have = vmas[i];
+			for (n = 0; n < 5; n++) {
+				call(BENCH_REGISTER, &took, "register");
+				if (took < best)
+					best = took;
+			}
+			printf("# register tracked %u %llu\n", have, (unsigned long long)best);
+		}
+		call(BENCH_INTERVALS_OFF, NULL, "intervals off");
+		lists_off();
+		_exit(0);
+	}
+	if (waitpid(child, &status, 0) != child || status)
+		die("a child");
+}
+
 /* process_mrelease(2) of a victim whose oldest notifier fails, the last that is asked. */
 static void measure_failure(unsigned int count)
 {
@@ -281,6 +327,7 @@ static void count(void)
 	measure_teardown(BENCH_NO_RELEASE, "no_release", "synchronize");
 	for (i = 0; i < ARRAY_SIZE(list); i++)
 		measure_failure(list[i]);
+	measure_register();
 }
 
 /* Below, with a clock on the wall and two CPUs. */

@@ -112,6 +112,17 @@ static int bench_lists_on(const struct bench_on *on)
 	return 0;
 }
 
+static int bench_register(u64 *arg)
+{
+	struct bench_on on = { .count = nr_lists + 1 };
+	u64 before = ktime_get_ns();
+	int ret;
+
+	ret = bench_lists_on(&on);
+	*arg = ktime_get_ns() - before;
+	return ret;
+}
+
 #ifdef HAVE_NO_RELEASE
 static void bench_free_rcu(struct rcu_head *rcu)
 {
@@ -270,6 +281,9 @@ static long bench_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
 		break;
 	case BENCH_REMOVE:
 		ret = bench_remove(&arg.value);
+		break;
+	case BENCH_REGISTER:
+		ret = bench_register(&arg.value);
 		break;
 	case BENCH_NAP:
 		nap_us = arg.value;
