@@ -122,6 +122,7 @@ int queue_sleep(const void *queue, const char *condition, int how);
 void queue_wake(const void *queue, bool all);
 void task_will_sleep(void);
 void task_wake(struct task *task);
+void stall_holder(const struct task *holder);
 long completion_wait(struct completion *x, int how, long timeout);
 void completion_complete(struct completion *x, bool all);
 

@@ -47,7 +47,9 @@
 #define might_alloc(gfp) do { } while (0)
 #define pr_info(...) do { } while (0)
 #define pr_info_ratelimited(...) do { } while (0)
-#define pr_warn(...) do { } while (0)
+/* Says nothing, but its arguments are used. */
+static inline void told(const char *text, ...) { }
+#define pr_warn(...) do { if (0) told(__VA_ARGS__); } while (0)
 #define pr_warn_ratelimited(...) do { } while (0)
 #define ASSERT_EXCLUSIVE_ACCESS(x) do { } while (0)
 #define preempt_disable() do { } while (0)
@@ -56,6 +58,26 @@
 #define GFP_KERNEL 0
 #define GFP_NOWAIT 0
 #define IS_ENABLED(option) 0
+/* Nothing is traced. */
+#define DEFINE_STATIC_KEY_FALSE(key) bool key
+#define static_branch_unlikely(key) (*(key))
+#define local_clock() 0UL
+#define trace_mmu_notifier_start(range) do { } while (0)
+#define trace_mmu_notifier_end(range) do { } while (0)
+#define trace_mmu_notifier_callback(range, func, ret, duration) \
+	((void)(func), (void)(duration))
+#define trace_mmu_notifier_wait(...) told(__VA_ARGS__)
+#define trace_mmu_notifier_wait_enabled() false
+#define trace_mmu_notifier_register(mm, vmas, tracked, ret, duration) ((void)(duration))
+#define trace_mmu_notifier_register_enabled() false
+#define TASK_COMM_LEN 16
+#define get_task_comm(buf, task) ((void)(buf), (void)(task))
+/* The timer of a grace period, whose function only prints. */
+struct timer_list { int unused; };
+#define timer_setup_on_stack(timer, func, flags) ((void)(timer), (void)(func))
+#define mod_timer(timer, expires) ((void)(expires))
+#define timer_delete_sync(timer) do { } while (0)
+#define timer_destroy_on_stack(timer) do { } while (0)
 
 /*
  * Copied, to be kept in sync.
@@ -67,6 +89,7 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 typedef int64_t s64;
 typedef unsigned int gfp_t;
+typedef int pid_t;
 #define U64_MAX UINT64_MAX
 
 #undef __always_inline
@@ -241,6 +264,18 @@ struct completion { unsigned int done; wait_queue_head_t wait; };
 /* Timers move it. */
 extern unsigned long jiffies;
 #define MAX_SCHEDULE_TIMEOUT LONG_MAX
+#define MAX_JIFFY_OFFSET LONG_MAX
+#define HZ 1
+/*
+ * A wait that lasts longer reports its holder. So long that no wait has a timer
+ * because of it, but in the programs that are about this.
+ */
+extern unsigned long sysctl_hung_task_timeout_secs;
+#define task_struct task
+/* In the report, while the range is listed: its thread has to be there. */
+#define get_task_struct(t) stall_holder(t)
+#define put_task_struct(t) do { } while (0)
+#define sched_show_task(t) point("stall", t, NULL)
 #define time_after(a, b) ((long)((b) - (a)) < 0)
 #define time_before(a, b) time_after(b, a)
 #define time_after_eq(a, b) ((long)((a) - (b)) >= 0)

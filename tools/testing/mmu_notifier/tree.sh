@@ -10,8 +10,9 @@ dir=$1 tree=$2 commit=$3 core=${4-} header=${5-}
 
 # kernel.h stands for these.
 empty=(asm/barrier linux/{atomic,bits,bug,compiler,completion,const,container_of}
-	linux/{err,export,jiffies,kernel,lockdep,minmax,mm,mm_types,mmap_lock,poison}
-	linux/{rcupdate,sched,sched/mm,sched/signal,slab,spinlock,srcu,stddef,types,wait}
+	linux/{err,export,jiffies,jump_label,kernel,lockdep,minmax,mm,mm_types,mmap_lock,poison}
+	linux/{rcupdate,sched,sched/clock,sched/debug,sched/mm,sched/signal,sched/sysctl}
+	linux/{sched/task,slab,spinlock,srcu,stddef,timer,types,wait} trace/events/mmu_notifier
 	core/internal)
 copied=(linux/{list,rculist,llist,rbtree,rbtree_types,rbtree_augmented}
 	linux/{interval_tree,interval_tree_generic})

@@ -7,6 +7,16 @@ static void queue_wake_now(const void *queue, bool all);
 #define PC __builtin_return_address(0)
 
 unsigned long jiffies STATE = 1000;
+unsigned long sysctl_hung_task_timeout_secs STATE = ULONG_MAX;
+
+void stall_holder(const struct task *holder)
+{
+	if (holder < tasks || holder >= tasks + MAX_TASKS || holder->done)
+		fail("%s waits for a range of a thread that has gone", current->comm);
+	if (holder == current)
+		fail("%s waits for itself", current->comm);
+	note("%s waits too long for %s", current->comm, holder->comm);
+}
 
 /* prepare_to_wait(): a wake-up from here on is not lost. */
 void queue_add(const void *queue)

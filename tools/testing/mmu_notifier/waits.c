@@ -174,6 +174,13 @@ static void read_drop(void *n)
 	mmdrop(mm);
 }
 
+/* Waits report their holder before their deadline, which is SOON. */
+static void stalls(void)
+{
+	one_interval();
+	sysctl_hung_task_timeout_secs = 5;
+}
+
 const struct program waits[] = {
 	{
 		"readers", "two readers of one beside two ranges",
@@ -298,6 +305,21 @@ const struct program waits[] = {
 		"read-timeout-killed", "a reader with a deadline that is killed",
 		one_interval, take_down,
 		{ { "reader", read_soon, 0 }, { "range", unmap_0, 0 }, { "killer", kill_first, 0 } },
+		NEEDS(mmu_interval_read_begin_timeout),
+	}, {
+		"stall", "a reader and then a removal report who holds them up",
+		stalls, take_down,
+		{ { "reader", read_soon_remove, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
+		NEEDS(mmu_interval_read_begin_timeout),
+	}, {
+		"stall-query", "the same of the queries",
+		stalls, take_down,
+		{ { "query", wait_0, 0 }, { "range 1", unmap_0, 0 }, { "range 2", unmap_01, 0 } },
+		NEEDS(mmu_notifier_range_wait_valid),
+	}, {
+		"stall-killed", "the same of a reader that is killed",
+		stalls, take_down,
+		{ { "reader", read_killable_remove, 0 }, { "range", unmap_0, 0 }, { "killer", kill_first, 0 } },
 		NEEDS(mmu_interval_read_begin_timeout),
 	},
 };
