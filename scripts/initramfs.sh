@@ -44,6 +44,7 @@ make_root() { # IMAGE
 	local root=$1/root file
 	if [ "$1/root.cpio" -nt "$HARNESS/guest/init" ] &&
 		[ "$1/root.cpio" -nt "$HARNESS/guest/starve.c" ] &&
+		[ "$1/root.cpio" -nt "$HARNESS/guest/stall.c" ] &&
 		[ "$1/root.cpio" -nt "$TOP/tools/testing/bench/guest/bench.c" ] &&
 		[ "$1/root.cpio" -nt "$TOP/scripts/initramfs.sh" ]; then
 		return
@@ -81,7 +82,9 @@ make_root() { # IMAGE
 
 our_tests() { # IMAGE ROOT
 	local file
-	"${CROSS}gcc" -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$2/bin/starve" "$HARNESS/guest/starve.c"
+	for file in starve stall; do
+		"${CROSS}gcc" -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$2/bin/$file" "$HARNESS/guest/$file.c"
+	done
 	for file in "$1"/kselftest/mm/mmu_notifier_*; do
 		if is_native; then
 			add_program "$2" "$file" "/kselftest/mm/$(basename "$file")"

@@ -45,6 +45,7 @@ what is built
 what the guest does
   --list         print the names of the tests
   --plan P       kselftest; misuse (the tests that make the kernel warn); boot;
+                 stall (waits that last too long, and what is reported);
                  bench, suite and nested (what matrix and bench do there); or one
                  that must not pass: warn, oops, sleeps, interrupts, init
   --splat T      the test splat.T.call: what a driver must not do
@@ -138,7 +139,7 @@ golden() {
 	case $PLAN in
 	misuse) name=$variant-misuse ;;
 	kselftest) name=$variant ;;
-	splat | boot | bench | nested) name=$PLAN ;;
+	splat | stall | boot | bench | nested) name=$PLAN ;;
 	*) name=passes ;;
 	esac
 	[ "$PLAN" != kselftest ] || [ ! -e "$EXPECT/$ARCH-$CONFIG.tests" ] || name=$ARCH-$CONFIG
@@ -176,6 +177,8 @@ splats() {
 	elif [ "$PLAN" = misuse ] && [ -z "$SPLATS" ]; then
 		SPLATS=$EXPECT/misuse.splats
 		[ "$VARIANT" != base ] || SPLATS=$EXPECT/base-misuse.splats
+	elif [ "$PLAN" = stall ] && [ -z "$SPLATS" ]; then
+		SPLATS=$EXPECT/stall.splats
 	fi
 }
 

@@ -73,6 +73,7 @@ series-big --append $BIG teardown. lifetime. putting. synchronize
 base-big --variant base --append $BIG --golden $EXPECT/base-big.tests synchronize
 series-misuse --plan misuse
 base-misuse --variant base --plan misuse
+series-stall --plan stall
 EOT
 	for name in "${!RUNNERS[@]}"; do
 		echo "runner-$name --plan $name --limit 30"
