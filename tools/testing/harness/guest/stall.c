@@ -65,7 +65,7 @@ static void die(const char *what)
 
 static void result(bool good, const char *name)
 {
-	printf("%sok %d stall.%s\n", good ? "" : "not ", ++nr, name);
+	printf("%sok %d stall_%s\n", good ? "" : "not ", ++nr, name);
 	fflush(stdout);
 	failed += !good;
 }
