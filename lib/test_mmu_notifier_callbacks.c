@@ -294,9 +294,13 @@ static void tmn_list_free(struct tmn_list *list)
 	struct tmn_slot *slot = list->slot;
 	struct tmn_file *file = slot->file;
 
-	/* Never registered: mmu_notifier_get() is failing. */
-	if (READ_ONCE(tmn_get_slot) == slot)
+	/* mmu_notifier_get() is failing: never registered, or it must not do this. */
+	if (READ_ONCE(tmn_get_slot) == slot) {
+		raw_spin_lock(&slot->lock);
+		slot->stats.frees += !hlist_unhashed_lockless(&list->mn.hlist);
+		raw_spin_unlock(&slot->lock);
 		return;
+	}
 	if (slot->cfg.flags & TMN_F_SLOW_FREE)
 		tmn_await_synchronize();
 	tmn_callback(slot, TMN_IN_FREE);

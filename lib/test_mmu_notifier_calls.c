@@ -39,6 +39,9 @@ static int tmn_get(struct tmn_slot **slot, u32 what)
 		ops = &tmn_no_free_ops;
 	if (tmn_is_bare(what))
 		ops = NULL;
+	/* These are not what it is found by: alloc_notifier() returns it once more. */
+	if (what == TMN_DO_REGISTER_AGAIN)
+		ops = &(*slot)->ops;
 	WRITE_ONCE(tmn_get_slot, *slot);
 	if (tmn_is_locked(what))
 		mn = mmu_notifier_get_locked(ops, (*slot)->mm);

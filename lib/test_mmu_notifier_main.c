@@ -232,6 +232,9 @@ static int tmn_register(struct tmn_file *file, void *arg)
 	if (cfg->flags & TMN_F_AWAIT_SIGNAL &&
 	    !wait_event_interruptible_timeout(file->wq, false, TMN_LIMIT))
 		ret = -ETIME;
+	/* As task_work_add() does with TWA_SIGNAL, for instance for io_uring. */
+	if (cfg->flags & TMN_F_TASK_WORK)
+		set_thread_flag(TIF_NOTIFY_SIGNAL);
 
 	if (!ret && !(cfg->flags & TMN_F_PREPARE))
 		ret = tmn_try_register(&slot, TMN_DO_REGISTER);

@@ -43,8 +43,9 @@ enum tmn_kind {
 #define TMN_F_AT_EXIT		0x20 /* stays registered until the module is unloaded */
 #define TMN_F_MIRROR		0x40 /* has the pages of its range that TMN_MAP gave it */
 #define TMN_F_NO_LOG		0x80 /* counts, but has no TMN_EVENTS */
-#define TMN_F_TRACK		0x100 /* a list notifier with track_ranges */
-#define TMN_F_ALL		0x1ff
+#define TMN_F_TASK_WORK		0x100 /* register with task work pending, but no signal */
+#define TMN_F_TRACK		0x200 /* a list notifier with track_ranges */
+#define TMN_F_ALL		0x3ff
 
 /* The most pages of a mirror. */
 #define TMN_MIRROR_MAX		64

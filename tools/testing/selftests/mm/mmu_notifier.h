@@ -167,6 +167,7 @@ int knob_set(struct knob *knob, const char *path, const char *text);
 void knob_restore(struct knob *knob);
 int make_it_fail(struct knob *knob);
 void restore_all(struct knob *knob);
+int setting(const char *name, int otherwise);
 bool have_swap(void);
 int make_cgroup(char *path, size_t len, const char *limit);
 int enter_cgroup(const char *path);

@@ -321,6 +321,14 @@ void restore_all(struct knob *knob)
 		knob_restore(&knob[i]);
 }
 
+/* How much of something a test does, which the environment can change. */
+int setting(const char *name, int otherwise)
+{
+	const char *value = getenv(name);
+
+	return value ? atoi(value) : otherwise;
+}
+
 bool have_swap(void)
 {
 	char text[512];

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <linux/userfaultfd.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include "kselftest_harness.h"
 #include "mmu_notifier.h"
@@ -417,56 +418,57 @@ FIXTURE_TEARDOWN(young)
 	close(self->fd);
 }
 
-TEST_F(young, clear_young)
+/*
+ * Each causes callbacks of a notifier of the area. Returns NULL, or what it needs
+ * and does not find.
+ */
+static const char *cause_clear_young(struct counter *c, struct knob *knob)
 {
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 	int bitmap = open("/sys/kernel/mm/page_idle/bitmap", O_RDWR);
-	uint64_t bits = ~0ULL, calls = 0;
+	uint64_t bits = ~0ULL, before = tmn_stats(c->fd, c->id).clear_young;
 	unsigned long pfn;
 	size_t i;
 
-	if (bitmap < 0)
-		SKIP(return, "no CONFIG_IDLE_PAGE_TRACKING");
-	ASSERT_GE(pagemap, 0);
 	/* One that another CPU has yet to put on the LRU list is passed over. */
-	for (i = 0; i < self->area.len && !calls; i += self->area.page) {
-		pfn = pagemap_get_pfn(pagemap, self->area.map + i);
-		ASSERT_NE(-1UL, pfn);
-		ASSERT_EQ(8, pwrite(bitmap, &bits, 8, pfn / 64 * 8));
-		calls = tmn_stats(self->fd, self->id).clear_young;
+	for (i = 0; bitmap >= 0 && i < c->area->len; i += c->area->page) {
+		pfn = pagemap_get_pfn(pagemap, c->area->map + i);
+		if (pfn == -1UL)
+			continue;
+		if (pwrite(bitmap, &bits, 8, pfn / 64 * 8) != 8 ||
+		    tmn_stats(c->fd, c->id).clear_young > before)
+			break;
 	}
-	EXPECT_GT(calls, 0);
-	close(bitmap);
 	close(pagemap);
+	close(bitmap);
+	return bitmap < 0 ? "no CONFIG_IDLE_PAGE_TRACKING" : NULL;
 }
 
 /* Reclaim asks what is in use before it takes it. */
-TEST_F(young, clear_flush_young)
+static const char *cause_clear_flush_young(struct counter *c, struct knob *knob)
 {
 	char cgroup[64], file[128];
-	char *fresh;
-	int id;
 
 	/* The multi-generational LRU looks around with clear_young() instead. */
-	if (knob_set(&self->knob, "/sys/kernel/mm/lru_gen/enabled", "0") == -EPERM)
-		SKIP(return, "cannot turn off the multi-generational LRU");
+	if (!knob->path && knob_set(knob, "/sys/kernel/mm/lru_gen/enabled", "0") == -EPERM)
+		return "cannot turn off the multi-generational LRU";
 	if (!have_swap())
-		SKIP(return, "no swap");
+		return "no swap";
 	if (make_cgroup(cgroup, sizeof(cgroup), NULL))
-		SKIP(return, "no memory cgroup (v2) at /sys/fs/cgroup");
-	ASSERT_EQ(0, enter_cgroup(cgroup)) {
+		return "no memory cgroup (v2) at /sys/fs/cgroup";
+	if (enter_cgroup(cgroup)) {
 		rmdir(cgroup);
+		return "no way into a memory cgroup";
 	}
 	/* The pages belong to the group that touches them first. */
-	fresh = map_aligned(self->area.len, self->area.len, false);
-	ASSERT_NE(MAP_FAILED, fresh);
-	id = tmn_register(self->fd, TMN_LIST, TMN_OP_ALL, 0, fresh, self->area.len);
-	EXPECT_GT(id, 0);
+	if (madvise(c->area->map, c->area->len, MADV_DONTNEED))
+		abort();
+	memset(c->area->map, 1, c->area->len);
 	snprintf(file, sizeof(file), "%s/memory.reclaim", cgroup);
 	/* EAGAIN: fewer than asked for, which is no failure here. */
 	write_text(file, "1M");
-	EXPECT_GT(tmn_stats(self->fd, id).flush_young, 0);
 	leave_cgroup(cgroup);
+	return NULL;
 }
 
 static long test_young_calls(void *arg)
@@ -478,17 +480,190 @@ static long test_young_calls(void *arg)
 	return tmn_stats(c->fd, c->id).test_young;
 }
 
+static const char *cause_test_young(struct counter *c, struct knob *knob)
+{
+	/* Before khugepaged may look: it would collapse what is young. */
+	if (madvise(c->area->map, c->area->len, MADV_COLD))
+		abort();
+	if (!knob->path &&
+	    knob_set(knob, "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs",
+		     "0"))
+		return "no khugepaged";
+	if (madvise(c->area->map, c->area->len, MADV_HUGEPAGE))
+		abort();
+	wait_until(test_young_calls, c, tmn_stats(c->fd, c->id).test_young + 1, 12);
+	return NULL;
+}
+
+TEST_F(young, clear_young)
+{
+	struct counter c = { self->fd, self->id, &self->area };
+	const char *missing = cause_clear_young(&c, &self->knob);
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	EXPECT_GT(tmn_stats(self->fd, self->id).clear_young, 0);
+}
+
+TEST_F(young, clear_flush_young)
+{
+	struct counter c = { self->fd, self->id, &self->area };
+	const char *missing = cause_clear_flush_young(&c, &self->knob);
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	EXPECT_GT(tmn_stats(self->fd, self->id).flush_young, 0);
+}
+
 TEST_F_TIMEOUT(young, test_young, 120)
 {
 	struct counter c = { self->fd, self->id, &self->area };
+	const char *missing = cause_test_young(&c, &self->knob);
 
-	/* Before khugepaged may look: it would collapse what is young. */
-	ASSERT_EQ(0, madvise(self->area.map, self->area.len, MADV_COLD));
-	if (knob_set(&self->knob,
-		     "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "0"))
-		SKIP(return, "no khugepaged");
-	ASSERT_EQ(0, madvise(self->area.map, self->area.len, MADV_HUGEPAGE));
-	EXPECT_GT(wait_until(test_young_calls, &c, 1, 12), 0);
+	if (missing)
+		SKIP(return, "%s", missing);
+	EXPECT_GT(tmn_stats(self->fd, self->id).test_young, 0);
+}
+
+static const char *cause_change(struct counter *c, struct knob *knob)
+{
+	if (touch(c->area->map, c->area->page))
+		abort();
+	return NULL;
+}
+
+/* The flush of a TLB, on architectures that tell notifiers. */
+static const char *cause_flush(struct counter *c, struct knob *knob)
+{
+	struct utsname uts;
+
+	if (uname(&uts))
+		abort();
+	if (!strstr(uts.machine, "86") && !strstr(uts.machine, "aarch64") &&
+	    !strstr(uts.machine, "riscv"))
+		return "no such flush";
+	return cause_change(c, knob);
+}
+
+/* An operation that no notifier of the mm has had before. */
+FIXTURE(first_op) {
+	int fd;
+	struct area area;
+	struct knob knob;
+};
+
+FIXTURE_VARIANT(first_op) {
+	unsigned int op;
+	/* what another notifier has */
+	unsigned int other;
+	/* the counter of its calls, in struct tmn_stats */
+	size_t calls;
+	const char *(*cause)(struct counter *c, struct knob *knob);
+};
+
+FIXTURE_VARIANT_ADD(first_op, start) {
+	TMN_OP_START, TMN_OP_END, offsetof(struct tmn_stats, starts), cause_change
+};
+
+FIXTURE_VARIANT_ADD(first_op, end) {
+	TMN_OP_END, TMN_OP_START, offsetof(struct tmn_stats, ends), cause_change
+};
+
+FIXTURE_VARIANT_ADD(first_op, secondary) {
+	TMN_OP_SECONDARY, TMN_OP_PAIR, offsetof(struct tmn_stats, secondary), cause_flush
+};
+
+FIXTURE_VARIANT_ADD(first_op, clear_flush_young) {
+	TMN_OP_CLEAR_FLUSH_YOUNG, TMN_OP_CLEAR_YOUNG, offsetof(struct tmn_stats, flush_young),
+	cause_clear_flush_young
+};
+
+FIXTURE_VARIANT_ADD(first_op, clear_young) {
+	TMN_OP_CLEAR_YOUNG, TMN_OP_TEST_YOUNG, offsetof(struct tmn_stats, clear_young),
+	cause_clear_young
+};
+
+FIXTURE_VARIANT_ADD(first_op, test_young) {
+	TMN_OP_TEST_YOUNG, TMN_OP_CLEAR_FLUSH_YOUNG, offsetof(struct tmn_stats, test_young),
+	cause_test_young
+};
+
+FIXTURE_SETUP(first_op)
+{
+	self->fd = tmn_open();
+	ASSERT_GE(self->fd, 0);
+	self->area.page = getpagesize();
+	/* khugepaged looks at huge ones, and only if there are any. */
+	self->area.len = read_pmd_pagesize() ?: 2 << 20;
+	self->area.map = map_aligned(self->area.len, self->area.len, false);
+	ASSERT_NE(MAP_FAILED, self->area.map);
+}
+
+FIXTURE_TEARDOWN(first_op)
+{
+	knob_restore(&self->knob);
+	close(self->fd);
+}
+
+static int register_ops(int fd, unsigned int ops, const struct area *a)
+{
+	return tmn_register(fd, TMN_LIST, ops, 0, a->map, a->len);
+}
+
+/* Is the notifier called? Returns what was missing to find out. */
+static const char *expect_call(struct __test_metadata *_metadata, struct counter *c,
+			       size_t calls, struct knob *knob,
+			       const char *(*cause)(struct counter *c, struct knob *knob))
+{
+	struct tmn_stats before = tmn_stats(c->fd, c->id), after;
+	const char *missing = cause(c, knob);
+
+	after = tmn_stats(c->fd, c->id);
+	if (!missing)
+		EXPECT_GT(*(uint64_t *)((char *)&after + calls),
+			  *(uint64_t *)((char *)&before + calls));
+	return missing;
+}
+
+TEST_F_TIMEOUT(first_op, of_second_notifier, 300)
+{
+	struct counter c = { .fd = self->fd, .area = &self->area };
+	int other = register_ops(self->fd, variant->other, &self->area);
+	const char *missing;
+	int again;
+
+	ASSERT_GT(other, 0);
+	c.id = register_ops(self->fd, variant->op, &self->area);
+	ASSERT_GT(c.id, 0);
+	missing = expect_call(_metadata, &c, variant->calls, &self->knob, variant->cause);
+	if (missing)
+		SKIP(return, "%s", missing);
+	/* Nobody is left, and then one with the operation alone. */
+	ASSERT_EQ(0, tmn_unregister(self->fd, other));
+	ASSERT_EQ(0, tmn_unregister(self->fd, c.id));
+	ASSERT_EQ(0, touch(self->area.map, self->area.len));
+	memset(self->area.map, 1, self->area.len);
+	again = c.id;
+	c.id = register_ops(self->fd, variant->op, &self->area);
+	ASSERT_GT(c.id, again);
+	expect_call(_metadata, &c, variant->calls, &self->knob, variant->cause);
+	EXPECT_EQ(0, tmn_stats(self->fd, again).late);
+}
+
+TEST_F_TIMEOUT(first_op, behind_interval, 300)
+{
+	struct counter c = { .fd = self->fd, .area = &self->area };
+	int interval = tmn_caller(self->fd, TMN_INTERVAL, self->area.map, self->area.len);
+	const char *missing;
+
+	ASSERT_GT(interval, 0);
+	ASSERT_EQ(0, touch(self->area.map, self->area.page));
+	EXPECT_GT(tmn_stats(self->fd, interval).starts, 0);
+	c.id = register_ops(self->fd, variant->op, &self->area);
+	ASSERT_GT(c.id, 0);
+	missing = expect_call(_metadata, &c, variant->calls, &self->knob, variant->cause);
+	if (missing)
+		SKIP(return, "%s", missing);
 }
 
 /* The address 0 can be mapped, and a range can start there. */

@@ -351,8 +351,11 @@ TEST_F_TIMEOUT(lifetime, enomem, 120)
 	knob_restore(&gfp);
 }
 
+static atomic_int alarms;
+
 static void on_alarm(int sig)
 {
+	atomic_fetch_add(&alarms, 1);
 }
 
 /* Only a fatal signal interrupts it. */
@@ -379,6 +382,97 @@ TEST_F(lifetime, signal)
 		ASSERT_EQ(0, touch(self->map, self->page));
 		EXPECT_GT(tmn_stats(self->fd, id).starts, 0);
 		EXPECT_EQ(0, tmn_unregister(self->fd, id));
+	}
+}
+
+/* What is not a signal either. */
+TEST_F(lifetime, task_work)
+{
+	const unsigned int kinds[] = { TMN_LIST, TMN_LIST_GET, TMN_INTERVAL };
+	int i, id;
+
+	for (i = 0; i < 3; i++) {
+		id = tmn_register(self->fd, kinds[i], is_interval(kinds[i]) ? 0 : TMN_OP_ALL,
+				  TMN_F_TASK_WORK, self->map, self->page);
+		ASSERT_GT(id, 0);
+		ASSERT_EQ(0, touch(self->map, self->page));
+		EXPECT_GT(tmn_stats(self->fd, id).starts, 0);
+		EXPECT_EQ(0, tmn_unregister(self->fd, id));
+	}
+}
+
+/* Each page has one of its own. TMN_VMAS of the environment makes them more. */
+static int many_vmas(size_t page, int otherwise)
+{
+	int i, vmas = setting("TMN_VMAS", otherwise);
+	char *map = mmap(NULL, vmas * page, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (map == MAP_FAILED)
+		return -errno;
+	for (i = 1; i < vmas; i += 2)
+		if (mprotect(map + i * page, page, PROT_READ))
+			return -errno;
+	return 0;
+}
+
+/* No errno. */
+#define NO_ALARM	255
+
+/* Returns -errno, or NO_ALARM when no signal came while it was registering. */
+static int register_beside_timer(int fd, unsigned int kind)
+{
+	struct itimerval often = { }, never = { };
+	int id, before = atomic_load(&alarms);
+
+	often.it_interval.tv_usec = setting("TMN_TIMER_US", 1000);
+	often.it_value = often.it_interval;
+	if (setitimer(ITIMER_REAL, &often, NULL))
+		return -errno;
+	id = tmn_register(fd, kind, is_interval(kind) ? 0 : TMN_OP_ALL, TMN_F_NO_LOG,
+			  NULL, 1UL << 30);
+	if (setitimer(ITIMER_REAL, &never, NULL))
+		return -errno;
+	if (id < 0)
+		return id;
+	if (tmn_unregister(fd, id))
+		return -EPROTO;
+	return atomic_load(&alarms) == before ? NO_ALARM : 0;
+}
+
+/* Only the first interval notifier of an mm has to take its locks. */
+static int insert_beside_timer(int fd)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		_exit(abs(register_beside_timer(fd, TMN_INTERVAL)));
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return -ECHILD;
+	return WEXITSTATUS(status) == NO_ALARM ? NO_ALARM : -WEXITSTATUS(status);
+}
+
+/* However long it takes the locks. TMN_COUNT of the environment tries it more often. */
+TEST_F_TIMEOUT(lifetime, timer, 36000)
+{
+	const unsigned int kinds[] = { TMN_LIST, TMN_LIST_GET, TMN_INTERVAL };
+	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+	int i, ret, done, failed, count = setting("TMN_COUNT", 5);
+
+	ASSERT_EQ(0, sigaction(SIGALRM, &sa, NULL));
+	ASSERT_EQ(0, many_vmas(self->page, 4000));
+	for (i = 0; i < 3; i++) {
+		for (done = failed = 0; done < count; done += ret != NO_ALARM) {
+			ret = is_interval(kinds[i]) ?
+			      insert_beside_timer(self->fd) :
+			      register_beside_timer(self->fd, kinds[i]);
+			failed += ret < 0;
+		}
+		EXPECT_EQ(0, failed) {
+			TH_LOG("kind %u: the last returned %d", kinds[i], ret);
+		}
+		TH_LOG("kind %u: %d of %d failed", kinds[i], failed, count);
 	}
 }
 
@@ -412,6 +506,76 @@ TEST_F(lifetime, killed)
 		EXPECT_TRUE(WIFSIGNALED(status));
 		ASSERT_EQ(0, tmn(self->fd, TMN_MM, &mm));
 		EXPECT_EQ(0, mm.notifiers);
+	}
+}
+
+/* A file, and what came of punching a hole into it. */
+struct hole {
+	int fd;
+	size_t len;
+	int ret;
+};
+
+static void *punch_thread(void *arg)
+{
+	struct hole *hole = arg;
+
+	hole->ret = sys(fallocate(hole->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				  0, hole->len));
+	return NULL;
+}
+
+/*
+ * The signal comes when it has seen many VMAs, and is about to lock what one of
+ * them maps, a file that is locked as long as it has pages invalidated.
+ */
+TEST_F_TIMEOUT(lifetime, killed_inside, 36000)
+{
+	const unsigned int kinds[] = { TMN_LIST, TMN_LIST_GET, TMN_INTERVAL };
+	struct hole hole = { .len = self->page };
+	int i, id, status;
+	struct tmn_mm mm;
+	char *file, byte;
+
+	ASSERT_EQ(0, many_vmas(self->page, 1000));
+	hole.fd = memfd_create("killed_inside", 0);
+	ASSERT_GE(hole.fd, 0);
+	ASSERT_EQ(0, ftruncate(hole.fd, self->page));
+	file = mmap(NULL, self->page, PROT_READ | PROT_WRITE, MAP_SHARED, hole.fd, 0);
+	ASSERT_NE(MAP_FAILED, file);
+	id = tmn_register(self->fd, TMN_LIST, TMN_OP_PAIR, 0, file, self->page);
+	ASSERT_GT(id, 0);
+	for (i = 0; i < 3; i++) {
+		struct call call = { .fd = self->fd };
+		pthread_t thread;
+		pid_t child;
+		int go[2];
+
+		ASSERT_EQ(0, pipe(go));
+		/* Before the file is locked, as fork() needs that lock as well. */
+		child = fork();
+		ASSERT_GE(child, 0);
+		if (!child)
+			_exit(read(go[0], &byte, 1) != 1 ||
+			      tmn_register(self->fd, kinds[i],
+					   is_interval(kinds[i]) ? 0 : TMN_OP_ALL,
+					   0, self->map, self->page));
+		poke(file);
+		ASSERT_EQ(0, tmn_gate(self->fd, id, TMN_GATE_START));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, punch_thread, &hole));
+		ASSERT_EQ(0, tmn_at_gate(self->fd, id));
+		ASSERT_EQ(1, write(go[1], "", 1));
+		EXPECT_TRUE(asleep_in(&call, id + 1 + i));
+		ASSERT_EQ(0, kill(child, SIGKILL));
+		ASSERT_EQ(0, tmn_gate(self->fd, id, 0));
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(0, hole.ret);
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status));
+		ASSERT_EQ(0, tmn(self->fd, TMN_MM, &mm));
+		EXPECT_EQ(1, mm.notifiers);
+		close(go[0]);
+		close(go[1]);
 	}
 }
 

@@ -133,6 +133,25 @@ TEST_F(misuse, duplicate)
 	EXPECT_EQ(starts + 2, tmn_stats(self->fd, newer).starts);
 }
 
+/* What alloc_notifier() returns is registered already, and not freed. */
+TEST_F(misuse, get_linked)
+{
+	int id = tmn_caller(self->fd, TMN_LIST_GET, self->map, self->page);
+	unsigned int starts;
+
+	ASSERT_GT(id, 0);
+	EXPECT_EQ(-EEXIST, tmn_call(self->fd, id, TMN_DO_REGISTER_AGAIN, TMN_IN_PROCESS, 0));
+	EXPECT_EQ(0, tmn_stats(self->fd, id).frees);
+	EXPECT_EQ(1, tmn_stats(self->fd, id).listed);
+	starts = tmn_stats(self->fd, id).starts;
+	ASSERT_EQ(0, touch(self->map, self->page));
+	EXPECT_EQ(starts + 1, tmn_stats(self->fd, id).starts);
+	ASSERT_EQ(0, tmn_unregister(self->fd, id));
+	ASSERT_EQ(0, tmn_synchronize(self->fd));
+	EXPECT_EQ(1, tmn_stats(self->fd, id).frees);
+	EXPECT_EQ(0, tmn_stats(self->fd, id).late);
+}
+
 TEST_F(misuse, no_ops)
 {
 	const struct {

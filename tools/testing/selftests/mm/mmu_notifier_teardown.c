@@ -302,16 +302,9 @@ FIXTURE_VARIANT_ADD(teardown, put) { TMN_WAY_PUT };
 FIXTURE_VARIANT_ADD(teardown, call_srcu) { TMN_WAY_CALL };
 FIXTURE_VARIANT_ADD(teardown, synchronize) { TMN_WAY_SYNC };
 
-static unsigned int how_many(void)
-{
-	const char *many = getenv("TMN_MANY");
-
-	return many ? atoi(many) : 64;
-}
-
 FIXTURE_SETUP(teardown)
 {
-	self->count = how_many();
+	self->count = setting("TMN_MANY", 64);
 	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
 }
 
@@ -508,7 +501,7 @@ FIXTURE_VARIANT_ADD(released, synchronize) { TMN_WAY_SYNC };
 
 FIXTURE_SETUP(released)
 {
-	self->count = how_many();
+	self->count = setting("TMN_MANY", 64);
 	self->fd = tmn_open();
 	ASSERT_GE(self->fd, 0);
 }
@@ -546,6 +539,223 @@ TEST_F_TIMEOUT(released, in_release_of_another, 300)
 {
 	unregister_in_release(_metadata, self->fd, variant->way, self->count,
 			      TMN_WHEN_ONE_RELEASED);
+}
+
+/*
+ * Two processes: a callback of the neighbour sleeps. All mms have one SRCU domain,
+ * so what waits for a grace period waits for the callbacks of plain notifiers of
+ * every process, and nothing else waits.
+ */
+FIXTURE(neighbour) {
+	int fd;
+	char *map;
+	size_t page;
+	/* its process and its notifier, and what makes it go on */
+	pid_t pid;
+	int id;
+	int go;
+};
+
+FIXTURE_VARIANT(neighbour) {
+	unsigned int kind;
+	unsigned int gate;
+	bool exits;
+	bool in_srcu;
+};
+
+FIXTURE_VARIANT_ADD(neighbour, start) { TMN_LIST, TMN_GATE_START, false, true };
+FIXTURE_VARIANT_ADD(neighbour, release) { TMN_LIST, TMN_GATE_RELEASE, true, true };
+FIXTURE_VARIANT_ADD(neighbour, invalidate) { TMN_INTERVAL, TMN_GATE_START, false, false };
+FIXTURE_VARIANT_ADD(neighbour, finish) { TMN_INTERVAL_TWO_PASS, TMN_GATE_FINISH, false, false };
+
+/* A process that invalidates a page, or exits, when it is told to. */
+static pid_t fork_neighbour(int *go, char *map, size_t page, bool exits)
+{
+	int ends[2];
+	pid_t child;
+	char byte;
+
+	if (pipe(ends))
+		return -1;
+	child = fork();
+	if (!child) {
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) != 1 || (!exits && touch(map, page)));
+	}
+	close(ends[0]);
+	*go = ends[1];
+	return child;
+}
+
+/* Returns the id. */
+static int register_on(int fd, pid_t pid, unsigned int kind, char *map, size_t page)
+{
+	struct tmn_register reg = {
+		.kind = kind,
+		.ops = is_interval(kind) ? 0 : TMN_OP_ALL,
+		.pid = pid,
+		.start = (uintptr_t)map,
+		.end = (uintptr_t)map + page,
+	};
+	int ret = tmn(fd, TMN_REGISTER, &reg);
+
+	return ret < 0 ? ret : (int)reg.id;
+}
+
+FIXTURE_SETUP(neighbour)
+{
+	ASSERT_EQ(0, set_up(&self->fd, &self->map, &self->page));
+	self->pid = fork_neighbour(&self->go, self->map, self->page, variant->exits);
+	ASSERT_GT(self->pid, 0);
+	self->id = register_on(self->fd, self->pid, variant->kind, self->map, self->page);
+	ASSERT_GT(self->id, 0);
+}
+
+FIXTURE_TEARDOWN(neighbour)
+{
+	int status;
+
+	close(self->go);
+	EXPECT_EQ(self->pid, waitpid(self->pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(self->fd);
+}
+
+/* Until the gate is opened. */
+static int hold_neighbour(int fd, int id, int go, unsigned int gate)
+{
+	int ret = tmn_gate(fd, id, gate);
+
+	if (ret)
+		return ret;
+	return write(go, "", 1) == 1 ? tmn_at_gate(fd, id) : -EIO;
+}
+
+static int call_register(int fd, int id)
+{
+	return tmn_call(fd, id, TMN_DO_REGISTER, TMN_IN_PROCESS, 0);
+}
+
+static int call_synchronize(int fd, int id)
+{
+	return tmn_call(fd, id, TMN_DO_SYNCHRONIZE, TMN_IN_PROCESS, 0);
+}
+
+TEST_F(neighbour, calls)
+{
+	const struct {
+		const char *name;
+		unsigned int kind;
+		int (*func)(int fd, int id);
+		/* for callbacks of plain notifiers, of every mm */
+		bool waits;
+		/* returns, but frees only after these */
+		bool frees_later;
+	} cells[] = {
+		{ "register", TMN_LIST, call_register },
+		{ "get", TMN_LIST_GET, call_register },
+		{ "insert", TMN_INTERVAL, call_register },
+		{ "remove", TMN_INTERVAL, tmn_unregister },
+		{ "read_begin", TMN_INTERVAL, read_begin_call },
+		{ "unregister", TMN_LIST, tmn_unregister, .waits = true },
+		{ "synchronize", TMN_LIST, call_synchronize, .waits = true },
+		{ "put", TMN_LIST_PUT, tmn_unregister, .frees_later = true },
+		{ "no_release, call_srcu", TMN_LIST_CALL, tmn_unregister, .frees_later = true },
+	};
+	struct call calls[ARRAY_SIZE(cells)];
+	pthread_t threads[ARRAY_SIZE(cells)];
+	int i;
+
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		calls[i] = (struct call){ .fd = self->fd, .func = cells[i].func };
+		calls[i].id = cells[i].func == call_register ?
+			      tmn_prepare(self->fd, cells[i].kind, self->map, self->page) :
+			      tmn_caller(self->fd, cells[i].kind, self->map, self->page);
+		ASSERT_GT(calls[i].id, 0);
+	}
+	ASSERT_EQ(0, hold_neighbour(self->fd, self->id, self->go, variant->gate));
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, call_thread, &calls[i]));
+		if (cells[i].waits && variant->in_srcu) {
+			EXPECT_TRUE(asleep(&calls[i]) && silent(&calls[i])) {
+				TH_LOG("%s does not wait", cells[i].name);
+			}
+			continue;
+		}
+		EXPECT_EQ(1, wait_until(call_done, &calls[i], 1, 1)) {
+			TH_LOG("%s waits", cells[i].name);
+		}
+	}
+	/* Of those that wait no one has returned in the meantime. */
+	for (i = 0; i < (int)ARRAY_SIZE(cells) && variant->in_srcu; i++) {
+		if (cells[i].waits)
+			EXPECT_FALSE(atomic_load(&calls[i].done));
+		if (cells[i].frees_later)
+			EXPECT_EQ(0, tmn_stats(self->fd, calls[i].id).frees);
+	}
+	ASSERT_EQ(0, tmn_gate(self->fd, self->id, 0));
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+		EXPECT_EQ(0, calls[i].ret);
+	}
+	ASSERT_EQ(0, tmn_synchronize(self->fd));
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++)
+		if (cells[i].frees_later)
+			EXPECT_EQ(1, tmn_stats(self->fd, calls[i].id).frees);
+}
+
+/* Exit waits when there is a plain notifier that it unlinks. */
+TEST_F(neighbour, exits)
+{
+	const struct {
+		const char *name;
+		unsigned int kind;
+		bool unregistered;
+		bool waits;
+	} cells[] = {
+		{ "with a plain notifier", TMN_LIST, .waits = true },
+		{ "after put", TMN_LIST_PUT, .unregistered = true },
+		{ "with an interval notifier", TMN_INTERVAL },
+	};
+	pid_t pids[ARRAY_SIZE(cells)];
+	int ids[ARRAY_SIZE(cells)], go[ARRAY_SIZE(cells)];
+	int i, ms, status;
+
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		pids[i] = fork_neighbour(&go[i], self->map, self->page, true);
+		ASSERT_GT(pids[i], 0);
+		ids[i] = register_on(self->fd, pids[i], cells[i].kind, self->map, self->page);
+		ASSERT_GT(ids[i], 0);
+	}
+	ASSERT_EQ(0, hold_neighbour(self->fd, self->id, self->go, variant->gate));
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		struct counter c = { .fd = self->fd, .id = ids[i] };
+
+		if (cells[i].unregistered)
+			ASSERT_EQ(0, tmn_unregister(self->fd, ids[i]));
+		ASSERT_EQ(1, write(go[i], "", 1));
+		if (cells[i].waits && variant->in_srcu) {
+			/* It is unlisted immediately before it waits. */
+			EXPECT_EQ(1, wait_until(is_unlisted, &c, 1, 1));
+			usleep(300000);
+			EXPECT_EQ(0, waitpid(pids[i], &status, WNOHANG)) {
+				TH_LOG("exit %s does not wait", cells[i].name);
+			}
+			continue;
+		}
+		for (ms = 0; ms < LIMIT_MS && !waitpid(pids[i], &status, WNOHANG); ms++)
+			usleep(1000);
+		EXPECT_LT(ms, LIMIT_MS) {
+			TH_LOG("exit %s waits", cells[i].name);
+		}
+		pids[i] = ms < LIMIT_MS ? 0 : pids[i];
+	}
+	ASSERT_EQ(0, tmn_gate(self->fd, self->id, 0));
+	for (i = 0; i < (int)ARRAY_SIZE(cells); i++) {
+		if (pids[i])
+			EXPECT_EQ(pids[i], waitpid(pids[i], &status, 0));
+		close(go[i]);
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -22,8 +22,10 @@ PROGRAMS=(
 	overlap
 	hmm
 	queries
+	flat
 	stress
 	teardown
+	watch
 	reap
 )
 

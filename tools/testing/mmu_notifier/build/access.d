@@ -1,0 +1,1 @@
+build/access.o: access.c explore.h

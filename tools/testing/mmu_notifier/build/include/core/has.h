@@ -1,0 +1,3 @@
+#define HAVE_TRACK_RANGES
+#define HAVE_WINDOWS
+#define HAVE_FLAT

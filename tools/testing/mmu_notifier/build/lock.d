@@ -1,0 +1,1 @@
+build/lock.o: lock.c explore.h

@@ -1,0 +1,1 @@
+build/main.o: main.c explore.h search.h

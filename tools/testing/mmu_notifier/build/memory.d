@@ -1,0 +1,1 @@
+build/memory.o: memory.c explore.h

@@ -1,0 +1,1 @@
+build/races.o: races.c explore.h

@@ -1,0 +1,1 @@
+build/sched.o: sched.c explore.h

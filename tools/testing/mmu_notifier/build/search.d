@@ -1,0 +1,1 @@
+build/search.o: search.c explore.h search.h

@@ -1,0 +1,1 @@
+build/seen.o: seen.c explore.h search.h

@@ -1,0 +1,1 @@
+build/snapshot.o: snapshot.c explore.h search.h

@@ -1,0 +1,1 @@
+build/trace.o: trace.c explore.h search.h
