@@ -100,7 +100,7 @@ series_count() { grep -c '^[0-9]' "$OUT/series" || true; }
 # Prints what in the repository differs from linux/.
 differences() {
 	local file
-	diff -rq -x neighbours "$OUT/patches" "$TOP/patches" 2>&1 || true
+	diff -rq -x neighbours -x stable "$OUT/patches" "$TOP/patches" 2>&1 || true
 	for file in series MAINTAINERS.snippet; do
 		cmp -s "$OUT/$file" "$TOP/$file" || echo "$file differs"
 	done

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <linux/userfaultfd.h>
+#include <stddef.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 

@@ -1,1 +1,0 @@
-build/access.o: access.c explore.h

@@ -1,3 +1,0 @@
-#define HAVE_TRACK_RANGES
-#define HAVE_WINDOWS
-#define HAVE_FLAT

@@ -1,1 +1,0 @@
-build/lock.o: lock.c explore.h

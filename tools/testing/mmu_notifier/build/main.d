@@ -1,1 +1,0 @@
-build/main.o: main.c explore.h search.h

@@ -1,1 +1,0 @@
-build/memory.o: memory.c explore.h

@@ -1,1 +1,0 @@
-build/races.o: races.c explore.h

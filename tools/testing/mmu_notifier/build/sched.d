@@ -1,1 +1,0 @@
-build/sched.o: sched.c explore.h

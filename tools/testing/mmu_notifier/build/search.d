@@ -1,1 +1,0 @@
-build/search.o: search.c explore.h search.h

@@ -1,1 +1,0 @@
-build/seen.o: seen.c explore.h search.h

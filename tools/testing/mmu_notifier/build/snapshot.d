@@ -1,1 +1,0 @@
-build/snapshot.o: snapshot.c explore.h search.h

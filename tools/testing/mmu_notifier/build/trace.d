@@ -1,1 +1,0 @@
-build/trace.o: trace.c explore.h search.h
