@@ -51,8 +51,8 @@ check_maintainers() {
 	done || return
 	cd "$LINUX_TREE" || return
 	for file in $(lgit diff --no-renames --diff-filter=A --name-only base HEAD); do
-		perl scripts/get_maintainer.pl --no-git --no-rolestats -f "$file" | grep -xF linux-mm@kvack.org >/dev/null ||
-			{ echo "get_maintainer.pl does not find linux-mm for $file"; return 1; }
+		perl scripts/get_maintainer.pl --no-git --no-rolestats -f "$file" | grep -xE 'linux-mm@kvack.org|kvm@vger.kernel.org' >/dev/null ||
+			{ echo "get_maintainer.pl finds neither linux-mm nor kvm for $file"; return 1; }
 	done
 }
 

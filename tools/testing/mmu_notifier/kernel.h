@@ -68,7 +68,8 @@ static inline void told(const char *text, ...) { }
 	((void)(func), (void)(duration))
 #define trace_mmu_notifier_wait(...) told(__VA_ARGS__)
 #define trace_mmu_notifier_wait_enabled() false
-#define trace_mmu_notifier_register(mm, vmas, tracked, ret, duration) ((void)(duration))
+#define trace_mmu_notifier_register(mm, vmas, tracked, ret, duration) \
+	((void)(tracked), (void)(duration))
 #define trace_mmu_notifier_register_enabled() false
 #define TASK_COMM_LEN 16
 #define get_task_comm(buf, task) ((void)(buf), (void)(task))
