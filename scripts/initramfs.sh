@@ -84,7 +84,7 @@ our_tests() { # IMAGE ROOT
 	local file
 	for file in starve stall; do
 		# The tests of the base know nothing of what this calls.
-		[ "$file" != stall ] || grep TMN_WAIT_TIMED "$1/include/lib/test_mmu_notifier_uapi.h" >/dev/null || continue
+		[ "$file" != stall ] || grep "define TMN_F_TRACK" "$1/include/lib/test_mmu_notifier_uapi.h" >/dev/null || continue
 		"${CROSS}gcc" -O2 -Wall -Werror -static -pthread -I"$1/include" -o "$2/bin/$file" "$HARNESS/guest/$file.c"
 	done
 	for file in "$1"/kselftest/mm/mmu_notifier_*; do
