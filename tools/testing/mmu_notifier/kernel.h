@@ -201,6 +201,22 @@ typedef struct { int counter; } atomic_t;
 #define kmalloc_obj(type, ...) kzalloc_obj(type)
 #define kfree(p) arena_free(p)
 
+#define ERESTARTSYS 512
+#define MAX_SCHEDULE_TIMEOUT LONG_MAX
+#define MAX_JIFFY_OFFSET LONG_MAX
+#define time_after(a, b) ((long)((b) - (a)) < 0)
+#define time_before(a, b) time_after(b, a)
+#define time_after_eq(a, b) ((long)((a) - (b)) >= 0)
+#define time_before_eq(a, b) time_after_eq(b, a)
+#define wait_for_completion(x) \
+	((void)completion_wait(x, 0, MAX_SCHEDULE_TIMEOUT))
+#define wait_for_completion_killable(x) \
+	(completion_wait(x, SLEEP_KILLABLE, MAX_SCHEDULE_TIMEOUT) < 0 ? -ERESTARTSYS : 0)
+#define wait_for_completion_timeout(x, timeout) \
+	completion_wait(x, SLEEP_TIMED, timeout)
+#define wait_for_completion_killable_timeout(x, timeout) \
+	completion_wait(x, SLEEP_KILLABLE | SLEEP_TIMED, timeout)
+
 #ifndef THREADS
 typedef struct lock spinlock_t;
 struct mutex { struct lock lock; };
@@ -264,8 +280,6 @@ struct completion { unsigned int done; wait_queue_head_t wait; };
 
 /* Timers move it. */
 extern unsigned long jiffies;
-#define MAX_SCHEDULE_TIMEOUT LONG_MAX
-#define MAX_JIFFY_OFFSET LONG_MAX
 #define HZ 1
 /*
  * A wait that lasts longer reports its holder. So long that no wait has a timer
@@ -277,26 +291,13 @@ extern unsigned long sysctl_hung_task_timeout_secs;
 #define get_task_struct(t) stall_holder(t)
 #define put_task_struct(t) do { } while (0)
 #define sched_show_task(t) point("stall", t, NULL)
-#define time_after(a, b) ((long)((b) - (a)) < 0)
-#define time_before(a, b) time_after(b, a)
-#define time_after_eq(a, b) ((long)((a) - (b)) >= 0)
-#define time_before_eq(a, b) time_after_eq(b, a)
 
 #define init_completion(x) ((x)->done = 0, init_waitqueue_head(&(x)->wait))
 #define DECLARE_COMPLETION_ONSTACK(x) struct completion x = { 0 }
 #define complete(x) completion_complete(x, false)
 #define complete_all(x) completion_complete(x, true)
-#define wait_for_completion(x) \
-	((void)completion_wait(x, 0, MAX_SCHEDULE_TIMEOUT))
-#define wait_for_completion_killable(x) \
-	(completion_wait(x, SLEEP_KILLABLE, MAX_SCHEDULE_TIMEOUT) < 0 ? -ERESTARTSYS : 0)
-#define wait_for_completion_timeout(x, timeout) \
-	completion_wait(x, SLEEP_TIMED, timeout)
-#define wait_for_completion_killable_timeout(x, timeout) \
-	completion_wait(x, SLEEP_KILLABLE | SLEEP_TIMED, timeout)
 #define completion_done(x) (READ_ONCE((x)->done) != 0)
 
-#define ERESTARTSYS 512
 #define TASK_RUNNING 0
 #define TASK_UNINTERRUPTIBLE 0
 #define TASK_KILLABLE SLEEP_KILLABLE

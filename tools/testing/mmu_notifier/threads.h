@@ -75,15 +75,6 @@ void complete(struct completion *x);
 void complete_all(struct completion *x);
 enum { SLEEP_KILLABLE = 1, SLEEP_TIMED = 2 };
 long completion_wait(struct completion *x, int how, long timeout);
-#define wait_for_completion(x) \
-	((void)completion_wait(x, 0, MAX_SCHEDULE_TIMEOUT))
-#define wait_for_completion_killable(x) \
-	(completion_wait(x, SLEEP_KILLABLE, MAX_SCHEDULE_TIMEOUT) < 0 ? -ERESTARTSYS : 0)
-#define wait_for_completion_timeout(x, timeout) \
-	completion_wait(x, SLEEP_TIMED, timeout)
-#define wait_for_completion_killable_timeout(x, timeout) \
-	completion_wait(x, SLEEP_KILLABLE | SLEEP_TIMED, timeout)
-#define ERESTARTSYS 512
 void task_kill(struct task *task);
 #define fatal_signal_pending(t) READ_ONCE((t)->killed)
 
@@ -108,18 +99,12 @@ void queue_wake(void);
 unsigned long jiffies_now(void);
 #define jiffies jiffies_now()
 #define HZ 1000
-#define MAX_SCHEDULE_TIMEOUT LONG_MAX
-#define MAX_JIFFY_OFFSET LONG_MAX
 /* No wait lasts so long that it reports its holder. */
 #define sysctl_hung_task_timeout_secs 3600
 #define task_struct task
 #define get_task_struct(t) ((void)(t))
 #define put_task_struct(t) ((void)(t))
 #define sched_show_task(t) ((void)(t))
-#define time_after(a, b) ((long)((b) - (a)) < 0)
-#define time_before(a, b) time_after(b, a)
-#define time_after_eq(a, b) ((long)((a) - (b)) >= 0)
-#define time_before_eq(a, b) time_after_eq(b, a)
 
 /*
  * Of a reader, the grace period sees what it did, and not the other way round: an
