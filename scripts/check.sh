@@ -16,7 +16,6 @@ set -euo pipefail
 CHECKS='
 series       series and patches/ name the same patches, at most 15 in a part
 export       patches/ and the files of the series are what linux/ gives
-am           git am applies each patch to the base without fuzz
 mutants      each patch of tools/testing/mutants applies to the series
 checkpatch   --strict finds nothing in the series and in patches/neighbours
 kernel-doc   -Wall has nothing to say that it does not say of the base (P)
@@ -34,6 +33,7 @@ judge        the judge of guests gives each recorded case its verdict
 sources      the base kernel is had from each of its sources
 numbers      each measured number that is quoted is in the results
 --
+am           git am applies each patch to the base without fuzz
 build        each patch, and patches/neighbours, compile for x86_64 with W=1 and
              W=2 without a warning that the base does not give; the series also
              with sparse (P), for powerpc, with the test built in, and without a
@@ -133,14 +133,25 @@ check_mutants() {
 # The tree has no history, so the commits that are named cannot be looked up; nobody
 # has signed off yet; codespell has a check of its own; and check_maintainers sees to
 # the files that are added.
+# Most of the time of the quick checks: what was good is not looked at again.
 check_checkpatch() {
+	local good=$BUILD/checkpatch patch
+	local -a new=()
+	mkdir -p "$good"
+	while read -r patch; do
+		[ -e "$good/$(sha1sum <"$patch" | cut -d ' ' -f 1)" ] || new+=("$patch")
+	done < <(find "$TOP"/patches -name '*.patch' | sort)
+	[ "${#new[@]}" -gt 0 ] || return 0
 	cd "$LINUX_TREE"
 	# Debian's python has the modules that the check of SPDX tags wants.
-	find "$TOP"/patches -name '*.patch' | sort | PATH=/usr/bin:$PATH xargs -d '\n' -n 1 -P "$JOBS" \
+	printf '%s\n' "${new[@]}" | PATH=/usr/bin:$PATH xargs -d '\n' -n 1 -P "$JOBS" \
 		perl scripts/checkpatch.pl --strict --no-signoff --show-types --no-summary \
 		--ignore UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES --quiet --terse --showfile >"$BUILD/log/checkpatch" || true
 	# Nobody's trace events are written as it wants macros to be.
-	! grep -v '^include/trace/events/' "$BUILD/log/checkpatch"
+	! grep -v '^include/trace/events/' "$BUILD/log/checkpatch" || return
+	for patch in "${new[@]}"; do
+		touch "$good/$(sha1sum <"$patch" | cut -d ' ' -f 1)"
+	done
 }
 
 check_neighbours() {
